@@ -49,17 +49,26 @@ pub struct Io {
     ready: Vec<SocketKey>,
     /// Sockets that had more to read than their budget of a turn, each once.
     again: Vec<SocketKey>,
-    /// The last turn did not read `again`, because other sockets had become ready.
-    postponed_again: bool,
+    /// This turn does no long work (`again`, `writable`), because other sockets have become ready.
+    postpones: bool,
     /// Sockets that can be written again, and that the application has not been told of, each once.
     writable: VecDeque<SocketKey>,
     /// Messages wait that the application has not taken.
     messages_wait: bool,
+    /// An event of the mailbox, and one of the waker, that the turn has not used.
+    mailbox_edge: bool,
+    waker_edge: bool,
+    /// For the events that come in the middle of a turn; empty between two looks.
+    early_events: Events,
     /// Bytes that were written, and calls of `write`; both wrap around.
     written_bytes: u64,
     writes: u64,
     /// Bytes that were read; wraps around.
     read_bytes: u64,
+    /// The same when the turn began.
+    read_bytes_before: u64,
+    /// How many sockets this turn reads.
+    sockets_read: usize,
     deferred: VecDeque<Deferred>,
     /// Bytes that were read and that the application left.
     unread: Unread,
@@ -134,6 +143,32 @@ impl Io {
     #[must_use]
     pub fn read_bytes(&self) -> u64 {
         self.read_bytes
+    }
+
+    /// What this turn's reads have cost, in bytes of writes: 2 KiB for each socket, and a quarter of their bytes.
+    #[must_use]
+    pub(crate) fn read_cost_of_turn(&self) -> usize {
+        let bytes = self.read_bytes.wrapping_sub(self.read_bytes_before) as usize;
+        let sockets = self.sockets_read.saturating_mul(SOCKET_READ_COST_BYTES);
+        sockets.saturating_add(bytes / READ_BYTES_PER_WRITTEN)
+    }
+
+    /// Looks for events in the middle of a turn, without sleeping: for an application that does long work in steps, and ends it early
+    /// if others wait. Returns the sockets that have become ready to be read since the last look; the next turn reads them first. Cost:
+    /// one `epoll_wait`.
+    #[must_use]
+    pub(crate) fn poll_ready(&mut self) -> &[SocketKey] {
+        let known = self.ready.len();
+        let mut events = std::mem::replace(&mut self.early_events, Events::with_capacity(0));
+        // After an error, as when a signal comes, there is nothing in it.
+        if self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
+            for event in &events {
+                self.take_event(event);
+            }
+        }
+        events.clear();
+        self.early_events = events;
+        &self.ready[known..]
     }
 
     /// The limit that a [refused](super::Application::refused) socket was beyond. `None`: it was not refused.
@@ -631,12 +666,17 @@ impl Io {
             acceptors,
             ready: Vec::new(),
             again: Vec::new(),
-            postponed_again: false,
+            postpones: false,
             writable: VecDeque::new(),
             messages_wait: false,
+            mailbox_edge: false,
+            waker_edge: false,
+            early_events: Events::with_capacity(EARLY_EVENTS_MAX),
             written_bytes: 0,
             writes: 0,
             read_bytes: 0,
+            read_bytes_before: 0,
+            sockets_read: 0,
             deferred: VecDeque::new(),
             unread: Unread::default(),
             secured: SecuredSockets::default(),
@@ -660,6 +700,7 @@ impl Io {
             }
         }
         self.turns += 1;
+        self.read_bytes_before = self.read_bytes;
         self.secured.begin_turn();
         self.woken_at = Instant::now();
         self.now = self.clock.at(self.woken_at);
@@ -673,6 +714,8 @@ impl Io {
         let has_ready = !(self.ready.is_empty() && self.again.is_empty());
         if has_ready
             || self.messages_wait
+            || self.mailbox_edge
+            || self.waker_edge
             || !(self.writable.is_empty() && self.deferred.is_empty())
         {
             return Some(Duration::ZERO);
@@ -685,8 +728,28 @@ impl Io {
             .map(|at| self.clock.until(at).min(SLEEP_MAX))
     }
 
-    /// Remembers the edges of an event.
-    pub(super) fn take_edges(&mut self, event: &Event) {
+    /// Remembers an event.
+    pub(super) fn take_event(&mut self, event: &Event) {
+        match event.token() {
+            MAILBOX => self.mailbox_edge = true,
+            WAKER => self.waker_edge = true,
+            token if token.0 > LISTENERS_ABOVE => self.acceptors.edge(FIRST_LISTENER, token),
+            _ => self.take_edges(event),
+        }
+    }
+
+    /// Whether the mailbox may have messages; true once for each event.
+    pub(super) fn take_mailbox_edge(&mut self) -> bool {
+        std::mem::take(&mut self.mailbox_edge)
+    }
+
+    /// Whether the waker has woken the reactor; true once for each event.
+    pub(super) fn take_waker_edge(&mut self) -> bool {
+        std::mem::take(&mut self.waker_edge)
+    }
+
+    /// Remembers the edges of a socket's event.
+    fn take_edges(&mut self, event: &Event) {
         let Some(key) = self.sockets.key_of(event.token()) else {
             return;
         };
@@ -721,10 +784,6 @@ impl Io {
     /// Whether the application has not taken all of its messages, so that the next turn begins at once.
     pub(super) fn set_messages_wait(&mut self, wait: bool) {
         self.messages_wait = wait;
-    }
-
-    pub(super) fn listener_edge(&mut self, token: Token) {
-        self.acceptors.edge(FIRST_LISTENER, token);
     }
 
     /// The next connection, which is not registered yet.
@@ -804,16 +863,30 @@ impl Io {
         }
     }
 
-    /// Moves the sockets that are read in this turn to `reading`, which is empty. While other
-    /// sockets become ready, those that have used their budget are read in every second turn
-    /// only: the others are answered first.
+    /// Decides whether this turn does long work: it serves sockets that can be written again, and sockets that have used their budget.
+    /// While other sockets become ready, it does so in every second turn only: the others are answered first.
+    pub(super) fn order_work(&mut self) {
+        let has_long_work = !(self.again.is_empty() && self.writable.is_empty());
+        self.postpones = has_long_work && self.has_ready() && !self.postpones;
+    }
+
+    /// Whether this turn does no long work.
+    pub(super) fn postpones_long_work(&self) -> bool {
+        self.postpones
+    }
+
+    /// Whether sockets have become ready that the turn has not read.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Moves the sockets that are read in this turn to `reading`, which is empty.
     pub(super) fn take_ready(&mut self, reading: &mut Vec<SocketKey>) {
         std::mem::swap(&mut self.ready, reading);
-        self.postponed_again =
-            !(reading.is_empty() || self.again.is_empty() || self.postponed_again);
-        if !self.postponed_again {
+        if !self.postpones {
             reading.append(&mut self.again);
         }
+        self.sockets_read = reading.len();
     }
 
     pub(super) fn leave_queue(&mut self, key: SocketKey) {
@@ -1072,6 +1145,18 @@ fn within_one_write(slices: &[IoSlice<'_>]) -> (usize, usize) {
 
 /// What a write costs besides its bytes: a short one on the loopback interface takes 4 µs, as long as copying 16 KiB.
 pub(super) const WRITE_CALL_COST_BYTES: usize = 16 << 10;
+
+/// What it costs to read one socket, besides its bytes: as much as a short write.
+const SOCKET_READ_COST_BYTES: usize = 2 << 10;
+
+/// Bytes that are read in the time of one that is written: a write on the loopback interface brings its bytes to the receiver, too.
+const READ_BYTES_PER_WRITTEN: usize = 4;
+
+/// Events of one look in the middle of a turn; further ones follow with the next.
+const EARLY_EVENTS_MAX: usize = 64;
+
+/// The work after which a turn looks for sockets that have become ready: 100 µs.
+pub(super) const STEP_COST_BYTES: usize = 64 << 10;
 
 pub(super) const MAILBOX: Token = Token(usize::MAX);
 pub(super) const WAKER: Token = Token(usize::MAX - 1);

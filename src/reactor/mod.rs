@@ -50,7 +50,10 @@
 //!   more to read than their budget, but not two turns in succession. The number of accepted
 //!   connections in a turn is limited too.
 //! - Sockets that can be written again are served in this order, until what they write has used up the turn's budget of 128 KiB (a
-//!   call costs 16 KiB besides its bytes). The others stay blocked until the next turn.
+//!   call costs 16 KiB besides its bytes). The others stay blocked until the next turn. Sockets that become ready to be read have a
+//!   turn before them, but not two turns in succession.
+//! - A long read and a long series of writes look for sockets that have become ready after each step of about 100 µs, and go on in a
+//!   later turn if there are some.
 //! - The application charges further work to the budget ([`Io::charge`]). When the budget is
 //!   used up, it leaves the rest of its bytes ([`Io::leave_unread`]) and receives them first
 //!   when the socket is read again.
@@ -144,7 +147,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Waker};
 
 use self::calls::SocketOptions;
-use self::io::{Deferred, FIRST_LISTENER, LISTENERS_ABOVE, MAILBOX, WAKER};
+use self::io::{Deferred, FIRST_LISTENER, MAILBOX, STEP_COST_BYTES, WAKER};
 use self::listener::{Accepted, Acceptors};
 use self::socket::ReadOutcome;
 use self::unread::UnreadRest;
@@ -434,6 +437,7 @@ impl<M: Send + 'static> Reactor<M> {
         self.io.sleep(&mut self.events)?;
         self.deliver_deferred(application);
         self.take_events(application);
+        self.io.order_work();
         self.serve_writable(application);
         self.read_ready(application);
         self.accept(application);
@@ -449,22 +453,31 @@ impl<M: Send + 'static> Reactor<M> {
 
     fn take_events(&mut self, application: &mut impl Application<Message = M>) {
         for event in &self.events {
-            match event.token() {
-                MAILBOX => self.messages_wait = true,
-                WAKER => application.woken(&mut self.io),
-                token if token.0 > LISTENERS_ABOVE => self.io.listener_edge(token),
-                _ => self.io.take_edges(event),
-            }
+            self.io.take_event(event);
+        }
+        if self.io.take_waker_edge() {
+            application.woken(&mut self.io);
         }
     }
 
     fn serve_writable(&mut self, application: &mut impl Application<Message = M>) {
+        if self.io.postpones_long_work() {
+            return;
+        }
         let begun = self.io.write_cost();
-        while self.io.write_cost().wrapping_sub(begun) < WRITABLE_BUDGET_BYTES {
+        let (mut cost, mut look_at) = (0, STEP_COST_BYTES);
+        while cost < WRITABLE_BUDGET_BYTES {
             let Some(key) = self.io.next_writable() else {
                 return;
             };
             application.writable(&mut self.io, key);
+            cost = self.io.write_cost().wrapping_sub(begun);
+            if cost >= look_at {
+                look_at = cost + STEP_COST_BYTES;
+                if self.io.has_ready() || !self.io.poll_ready().is_empty() {
+                    return;
+                }
+            }
         }
     }
 
@@ -472,8 +485,8 @@ impl<M: Send + 'static> Reactor<M> {
         let mut reading = std::mem::take(&mut self.reading);
         self.io.take_ready(&mut reading);
         for &key in &reading {
-            self.io.leave_queue(key);
             self.read(application, key);
+            self.io.leave_queue(key);
             // It has used its budget and has more to read: behind the others.
             self.io.queue_again(key);
         }
@@ -481,11 +494,12 @@ impl<M: Send + 'static> Reactor<M> {
         self.reading = reading;
     }
 
-    /// Reads one socket until it has no more bytes, its budget is used up, or the application
-    /// pauses or closes it.
+    /// Reads one socket until it has no more bytes, its budget is used up, others have become
+    /// ready meanwhile, or the application pauses or closes it.
     #[inline(always)]
     fn read(&mut self, application: &mut impl Application<Message = M>, key: SocketKey) {
         self.io.begin_budget(self.read_budget_bytes);
+        let mut step_bytes = 0;
         while self.io.budget() > 0 {
             application.before_read(&mut self.io, key);
             if let Some(rest) = self.io.take_unread(key) {
@@ -504,6 +518,13 @@ impl<M: Send + 'static> Reactor<M> {
                         Passed::All if count == size => self.read_lent(application, key),
                         Passed::All | Passed::Stays => {}
                         Passed::Left => return,
+                    }
+                    step_bytes += count;
+                    if step_bytes >= READ_STEP_BYTES {
+                        step_bytes = 0;
+                        if !self.io.poll_ready().is_empty() {
+                            break;
+                        }
                     }
                 }
                 ReadOutcome::Ended => {
@@ -654,6 +675,7 @@ impl<M: Send + 'static> Reactor<M> {
     }
 
     fn deliver_messages(&mut self, application: &mut impl Application<Message = M>) {
+        self.messages_wait |= self.io.take_mailbox_edge();
         while application.takes_messages() {
             if let Some(message) = self.batch.pop_front() {
                 application.message(&mut self.io, message);
@@ -712,6 +734,9 @@ impl<M> Drop for Reactor<M> {
 const EVENTS_PER_TURN_MAX: usize = 1024;
 /// What the sockets that can be written again may write in a turn, before other sockets are read.
 const WRITABLE_BUDGET_BYTES: usize = 128 << 10;
+/// What one socket reads before the turn looks for others that have become ready: up to 100 µs. Not less, so that a message of 64 KiB with its
+/// header is whole in the shared buffer.
+const READ_STEP_BYTES: usize = 128 << 10;
 /// A limit, so that many new connections do not delay the open ones: 150 µs. More in a turn would save little, because a turn without other
 /// work costs less than one of them.
 const ACCEPTS_PER_TURN_MAX: usize = 16;

@@ -1235,8 +1235,9 @@ const MESSAGE_COST_BYTES: usize = 4 << 10;
 /// has ten joins in a turn.
 const JOIN_COST_BYTES: usize = 16 << 10;
 
-/// The cost of a byte that is compressed because of a message: 5 to 25 ns, as eight bytes that are only read and written.
-const COMPRESSED_BYTE_COST: usize = 8;
+/// The cost of a byte that is compressed because of a message: 5 to 25 ns, as 32 bytes of a budget that is used up in 100 µs. With the budget of
+/// 256 KiB a client has 8 KiB compressed in a turn, and the rest of the message that exceeds it.
+const COMPRESSED_BYTE_COST: usize = 32;
 
 /// The cost of a compressed byte, whatever it inflates to: 0.03 µs and up to 0.4 µs (see [`crate::websocket::deflate`]), which
 /// is about 60 times the cost of a plain one.

@@ -10,6 +10,10 @@
 //! 16 KiB in turn, until the budget is used up. The next turn goes on where this one stopped, after it has read the sockets. So a large
 //! broadcast does not make the other clients wait for all of its writes.
 //!
+//! After each 64 KiB the flush looks for clients that have become ready, and ends if there are some: they are read at once. It does not end for
+//! clients of the rooms that it is writing to, because their messages would only make these writes more, and not before it has cost as
+//! much as the reads of this turn. What a turn has left comes behind the logs with new messages, but not twice in succession.
+//!
 //! Clients that publish to a log of which 1 MiB is not flushed are not read until it is: otherwise they could fill the memory. With 16 MiB
 //! in all logs the flush knows no budget. Clients that publish to a room with
 //! a healthy subscriber that is behind are not read either (`rooms/waits.rs`).
@@ -35,8 +39,9 @@ use crate::reactor::{Io, SocketKey};
 pub(super) struct Flusher {
     /// What the logs may write in the rest of this turn.
     budget: FlushBudget,
-    /// The budget of this turn was too small for all logs.
-    is_behind: bool,
+    /// What the logs have written in this turn when the next look for other clients is due.
+    look_at_bytes: usize,
+    left: LeftLogs,
     /// Clients that are not read, each with the log to which it has published.
     waiting: Vec<(SocketKey, PublisherWait)>,
     /// Clients that are not read, each with the room to whose subscribers it has published.
@@ -47,6 +52,25 @@ pub(super) struct Flusher {
     too_slow: Vec<TooSlow>,
     /// Logs that have used up their share, and have more to write; empty between two calls.
     unfinished: Vec<LogId>,
+}
+
+/// The logs that a flush has left for the next one. They are the first in the set of dirty logs then.
+#[derive(Debug, Default)]
+struct LeftLogs {
+    count: usize,
+    /// They came behind the others in the last flush.
+    were_last: bool,
+}
+
+impl LeftLogs {
+    /// Puts the logs with new messages before those that were left, unless these came last in the last flush, too.
+    fn order<T>(&mut self, logs: &mut [T]) {
+        let has_both = (1..logs.len()).contains(&self.count);
+        self.were_last = has_both && !self.were_last;
+        if self.were_last {
+            logs.rotate_left(self.count);
+        }
+    }
 }
 
 /// Whether something still waits when the turn ends.
@@ -63,7 +87,8 @@ impl Flusher {
     pub(super) fn new() -> Flusher {
         Flusher {
             budget: TURN_BUDGET,
-            is_behind: false,
+            look_at_bytes: STEP_BYTES,
+            left: LeftLogs::default(),
             waiting: Vec::new(),
             waiting_for_subscribers: Vec::new(),
             backpressure_ends: 0,
@@ -82,6 +107,7 @@ impl Flusher {
     ) -> Owed {
         let owed = self.flush_until_nothing_is_owed(io, connections, environment);
         self.budget = TURN_BUDGET;
+        self.look_at_bytes = STEP_BYTES;
         if environment.fan_out.rooms.update_waits(io.now()) {
             environment.fan_out.outbound.wake_others();
         }
@@ -98,11 +124,11 @@ impl Flusher {
         for _ in 0..FLUSHES_PER_TURN_MAX {
             flush_write_queues(io, connections, environment);
             let (rooms, delay) = (&environment.fan_out.rooms, environment.config.batch_delay);
-            if self.is_behind || environment.pending.batch_is_due(rooms, io.now(), delay) {
+            if self.is_behind() || environment.pending.batch_is_due(rooms, io.now(), delay) {
                 self.flush_logs(io, connections, environment);
             }
             self.enforce_ages(io, connections, environment);
-            if self.is_behind {
+            if self.is_behind() {
                 return Owed::NextTurn;
             }
             if !environment.pending.owes_flush(&environment.fan_out.rooms) {
@@ -152,15 +178,23 @@ impl Flusher {
         environment: &mut Environment<H>,
     ) {
         let mut logs = environment.fan_out.rooms.take_dirty();
+        self.left.order(&mut logs);
         let mut served = 0;
-        while served < logs.len() && self.budget.bytes > 0 {
+        while served < logs.len()
+            && self.budget.bytes > 0
+            && !self.ends_early(io, connections, environment)
+        {
             let log = logs[served];
             served += 1;
             let is_alone = logs.len() == 1 && self.unfinished.is_empty();
-            if !self.flush_log(log, is_alone, io, environment) {
+            let finished = self.flush_log(log, is_alone, io, environment);
+            if !finished {
                 self.unfinished.push(log);
             }
-            self.enforce(log, io, connections, environment);
+            // Not after each step of one large room.
+            if finished || !is_alone || self.budget.bytes == 0 {
+                self.enforce(log, io, connections, environment);
+            }
             if served == logs.len() {
                 logs.clear();
                 logs.append(&mut self.unfinished);
@@ -169,15 +203,36 @@ impl Flusher {
         }
         let unserved = logs.drain(served..);
         let waiting = unserved.chain(self.unfinished.drain(..));
-        self.is_behind = false;
+        self.left.count = 0;
         for log in waiting {
-            self.is_behind = true;
+            self.left.count += 1;
             environment.fan_out.rooms.still_dirty(log);
         }
         environment.fan_out.rooms.reuse_dirty(logs);
     }
 
-    /// Writes one log's share, which is all that is left if it is the only one. False: it has more to write.
+    /// Whether the flush ends here, because clients of other rooms have become ready. Looks once for each step.
+    #[inline]
+    fn ends_early<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        connections: &mut Connections<H>,
+        environment: &Environment<H>,
+    ) -> bool {
+        let written = TURN_BUDGET.bytes.saturating_sub(self.budget.bytes);
+        if written < self.look_at_bytes {
+            return false;
+        }
+        self.look_at_bytes = written + STEP_BYTES;
+        written >= io.read_cost_of_turn() && others_wait(io, connections, environment)
+    }
+
+    /// Whether the budget of this turn was too small for all logs.
+    fn is_behind(&self) -> bool {
+        self.left.count > 0
+    }
+
+    /// Writes one log's share. False: it has more to write.
     #[inline(always)]
     fn flush_log<H: Handler>(
         &mut self,
@@ -186,8 +241,8 @@ impl Flusher {
         io: &mut Io,
         environment: &mut Environment<H>,
     ) -> bool {
-        let share = match is_alone || self.budget == FlushBudget::UNLIMITED {
-            true => self.budget.bytes,
+        let share = match is_alone {
+            true => self.budget.bytes.min(STEP_BYTES),
             false => self.budget.bytes.min(LOG_SHARE_BYTES),
         };
         let mut budget = FlushBudget {
@@ -310,6 +365,20 @@ fn resume<H: Handler>(
     });
 }
 
+/// Whether clients have become ready that are in none of the rooms that have something to write.
+#[cold]
+fn others_wait<H: Handler>(
+    io: &mut Io,
+    connections: &mut Connections<H>,
+    environment: &Environment<H>,
+) -> bool {
+    let rooms = &environment.fan_out.rooms;
+    io.poll_ready().iter().any(|&key| {
+        let connection = connections.open_mut(key);
+        !connection.is_some_and(|connection| rooms.writes_to(connection.subscriptions()))
+    })
+}
+
 fn flush_write_queues<H: Handler>(
     io: &mut Io,
     connections: &mut Connections<H>,
@@ -367,6 +436,9 @@ const TURN_BUDGET: FlushBudget = FlushBudget {
     call_bytes: 2 << 10,
 };
 
+/// After so much of it, the flush looks for clients of other rooms that have become ready: 100 µs.
+const STEP_BYTES: usize = 64 << 10;
+
 /// A log's share of it, before the next log is served: eight short messages.
 const LOG_SHARE_BYTES: usize = 16 << 10;
 
@@ -376,3 +448,35 @@ const PACED_LAG_BYTES_MAX: u64 = 16 << 20;
 /// Flushes at the end of one turn: the first one, one for what handlers have published when messages were skipped, and two
 /// more for what follows from that.
 pub(super) const FLUSHES_PER_TURN_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_with_new_messages_come_before_those_that_were_left_but_not_twice_in_succession() {
+        let mut left = LeftLogs {
+            count: 2,
+            were_last: false,
+        };
+        let orders = [(); 3].map(|()| {
+            let mut logs = ["left", "left too", "new"];
+            left.order(&mut logs);
+            logs[0]
+        });
+        assert_eq!(orders, ["new", "left", "new"]);
+    }
+
+    #[test]
+    fn logs_stay_in_order_if_all_or_none_were_left() {
+        for count in [0, 2, 3] {
+            let mut left = LeftLogs {
+                count,
+                were_last: false,
+            };
+            let mut logs = [1, 2];
+            left.order(&mut logs);
+            assert_eq!((logs, left.were_last), ([1, 2], false), "of {count}");
+        }
+    }
+}

@@ -503,6 +503,111 @@ fn socket_with_a_used_up_budget_waits_for_one_turn_of_the_others_but_not_two() {
 }
 
 #[test]
+fn socket_that_can_be_written_again_waits_for_one_turn_of_the_others_but_not_two() {
+    let mut reactor = Stepping::new(listening());
+    let (mut reader, key) = reactor.connected();
+    let (mut other, other_key) = reactor.connected();
+    // A write is as long as one may be, so the socket waits for its turn.
+    let begin_write = |reactor: &mut Stepping| {
+        let written = reactor.io().write(key, &[0; 2 * Io::WRITE_BYTES_MAX]);
+        assert_eq!(written, Io::WRITE_BYTES_MAX);
+    };
+    begin_write(&mut reactor);
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        other.write_all(b"x").unwrap();
+        let seen = until_received(&mut reactor, other_key);
+        turns.push(seen.contains(&Seen::Writable(key)));
+        if turns.ends_with(&[true]) {
+            reader
+                .read_exact(&mut [0; Io::WRITE_BYTES_MAX])
+                .expect("what was written");
+            begin_write(&mut reactor);
+        }
+    }
+    assert_eq!(turns, [false, true, false, true]);
+    // Without others it is served in every turn.
+    assert_eq!(reactor.turn(), [Seen::Writable(key)]);
+}
+
+/// Sends 128 KiB more with each read of its bytes, so that the socket always has more to read, and calls `first` in the first read.
+fn flood_of(
+    client: &TcpStream,
+    key: SocketKey,
+    first: impl FnOnce() + Send + 'static,
+) -> OnReceived {
+    let mut client = client.try_clone().unwrap();
+    client.set_nonblocking(true).unwrap();
+    let mut first = Some(first);
+    Box::new(move |_, from, _| {
+        if from == key {
+            // What the sockets do not take is left out.
+            let _ = client.write(&[0; 128 << 10]);
+            if let Some(first) = first.take() {
+                first();
+            }
+        }
+    })
+}
+
+#[test]
+fn long_read_ends_after_128_kib_if_another_socket_has_become_ready_and_goes_on_otherwise() {
+    for becomes_ready in [true, false] {
+        let mut reactor = Stepping::new(listening());
+        let (mut flood, flood_key) = reactor.connected();
+        let (mut other, other_key) = reactor.connected();
+        flood.write_all(&[0; 64 << 10]).unwrap();
+        reactor.probe.on_received = Some(flood_of(&flood, flood_key, move || {
+            if becomes_ready {
+                other.write_all(b"x").unwrap();
+            }
+            // It stays open.
+            std::mem::forget(other);
+        }));
+        let seen = until_received(&mut reactor, flood_key);
+        let bytes = received(&seen, flood_key).len();
+        let others = received(&seen, other_key).len();
+        assert_eq!(others, 0, "the turn has read the other socket, too");
+        match becomes_ready {
+            true => assert!((128 << 10..192 << 10).contains(&bytes), "{bytes}"),
+            false => assert!(bytes >= 192 << 10, "{bytes}"),
+        }
+        if becomes_ready {
+            let seen = reactor.turn();
+            assert_eq!(seen[0], Seen::Received(other_key, b"x".to_vec()));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn message_and_signal_that_come_during_a_long_read_are_delivered() {
+    let mut reactor = Stepping::new(listening());
+    let (waker, mut signal) = UnixStream::pair().unwrap();
+    reactor.reactor.set_waker(waker).unwrap();
+    let (mut flood, flood_key) = reactor.connected();
+    flood.write_all(&[0; 64 << 10]).unwrap();
+    let mailbox = reactor.reactor.mailbox();
+    let delivered = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&delivered);
+    reactor.probe.on_received = Some(flood_of(&flood, flood_key, move || {
+        let message: Message = Box::new(move |_, io| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            // From now on only the signal can begin a turn.
+            io.pause_reading(flood_key);
+        });
+        assert!(mailbox.send(message).is_ok());
+        signal.write_all(b"!").unwrap();
+        std::mem::forget(signal);
+    }));
+    let seen = until_received(&mut reactor, flood_key);
+    assert!(received(&seen, flood_key).len() >= 128 << 10);
+    assert_eq!(delivered.load(Ordering::Relaxed), 1, "in the same turn");
+    assert!(!seen.contains(&Seen::Woken));
+    assert_eq!(reactor.turn(), [Seen::Woken]);
+}
+
+#[test]
 fn resumed_socket_receives_its_unread_bytes() {
     let mut reactor = Stepping::new(listening());
     reactor.probe.on_received = Some(Box::new(|io, key, given| {

@@ -902,6 +902,13 @@ impl RoomTable {
         self.unflushed_bytes
     }
 
+    /// Whether one of these subscriptions is in a log that is not flushed. Of a connection in many rooms, the first 16 are looked at.
+    pub(super) fn writes_to(&self, subscriptions: &Subscriptions) -> bool {
+        let first = subscriptions.as_slice().iter().take(16);
+        let mut logs = first.filter_map(|subscription| log_of(&self.logs, subscription.log));
+        logs.any(|log| log.shared.pending_bytes() > 0)
+    }
+
     /// Takes the logs with something to flush, the one that has waited longest first. The caller flushes each of them, and gives back
     /// those that are not finished.
     pub(super) fn take_dirty(&mut self) -> Vec<LogId> {
