@@ -5,6 +5,8 @@
 //!                                an eighth of `handshake_timeout` or more; the new one is served in its place
 //!   beyond any limit         ──▶ a refused connection: it gets a 503, or the answer to /health. If all places for these
 //!                                are taken, the oldest of them is closed whose response is not on its way
+//!   the same over TLS        ──▶ as well, but it has few places: a handshake costs more than any response. A silent one keeps
+//!                                its place for an eighth of `handshake_timeout`, and then a new one gets it
 //! ```
 //!
 //! A client that has sent its request keeps its place: it has a deadline for the body and for each write, or it is a WebSocket. A client
@@ -123,6 +125,26 @@ impl RefusedConnections {
         self.keys.push_back(key);
     }
 
+    /// Whether there is a place for one more.
+    pub(super) fn has_place<H: Handler>(&mut self, connections: &mut Connections<H>) -> bool {
+        self.keys.retain(|key| connections.get_mut(*key).is_some());
+        self.keys.len() < self.max
+    }
+
+    /// Takes the oldest one that has been without a request for at least `least`.
+    pub(super) fn take_silent<H: Handler>(
+        &mut self,
+        connections: &mut Connections<H>,
+        now: Timestamp,
+        least: Duration,
+    ) -> Option<SocketKey> {
+        let index = self
+            .keys
+            .iter()
+            .position(|key| is_silent(*key, connections, now, least))?;
+        self.keys.remove(index)
+    }
+
     /// Takes the oldest one that can be closed for a new one. The order is by age alone: if a client that has sent nothing went before others,
     /// a newcomer whose request is on its way would be the first to go.
     pub(super) fn take_replaceable<H: Handler>(
@@ -146,6 +168,24 @@ fn is_replaceable<H: Handler>(key: SocketKey, connections: &mut Connections<H>) 
         Some(ConnectionState::Open(_)) | None => false,
     }
 }
+
+/// Whether a connection has been without a request for so long.
+fn is_silent<H: Handler>(
+    key: SocketKey,
+    connections: &mut Connections<H>,
+    now: Timestamp,
+    least: Duration,
+) -> bool {
+    match connections.get_mut(key) {
+        Some(ConnectionState::Opening(opening)) => opening
+            .is_without_request_for(now)
+            .is_some_and(|time| time >= least),
+        _ => false,
+    }
+}
+
+/// Refused connections over TLS of one worker that get a response at a time.
+pub(super) const TLS_REFUSALS_MAX: usize = 16;
 
 /// The part of `handshake_timeout` after which a client without a request may lose its place.
 pub(super) const PATIENCE_DIVISOR: u32 = 8;

@@ -29,7 +29,9 @@ use super::listeners::is_shared;
 use super::not_sent::NotSent;
 use super::opening::{Opening, Progress};
 use super::overload::keep_budget;
-use super::places::{PATIENCE_DIVISOR, RefusedConnections, ReplaceableConnections};
+use super::places::{
+    PATIENCE_DIVISOR, RefusedConnections, ReplaceableConnections, TLS_REFUSALS_MAX,
+};
 use super::refusal_reason::RefusalReason;
 use super::room_events::{Acknowledgement, EngineEvent, RoomEvent};
 use super::rooms::{SharedMessage, Subscription};
@@ -50,6 +52,8 @@ pub(super) struct Worker<H: Handler> {
     replaceable: ReplaceableConnections,
     /// Connections beyond a limit.
     refused: RefusedConnections,
+    /// The same over TLS.
+    refused_tls: RefusedConnections,
     /// Called when the reactor is woken.
     on_wake: Option<OnWake>,
 }
@@ -67,6 +71,7 @@ impl<H: Handler> Worker<H> {
             paused: PausedConnections::default(),
             replaceable: ReplaceableConnections::default(),
             refused: RefusedConnections::new(refusals_max),
+            refused_tls: RefusedConnections::new(refusals_max.min(TLS_REFUSALS_MAX)),
         }
     }
 
@@ -120,10 +125,19 @@ impl<H: Handler> Application for Worker<H> {
         }
         let reason = limit.map_or(RefusalReason::Connections, RefusalReason::from);
         self.environment.refuse_connection(peer_address, reason);
-        if speaks_tls(io, key) || !self.has_place_for_refused(io) {
+        let is_tls = speaks_tls(io, key);
+        let has_place = match is_tls {
+            true => self.has_place_for_refused_tls(io),
+            false => self.has_place_for_refused(io),
+        };
+        if !has_place {
             return io.close(key);
         }
-        self.refused.add(key, &mut self.connections);
+        let places = match is_tls {
+            true => &mut self.refused_tls,
+            false => &mut self.refused,
+        };
+        places.add(key, &mut self.connections);
         self.begin_opening(io, key, peer_address, true);
     }
 
@@ -404,6 +418,26 @@ impl<H: Handler> Worker<H> {
             return true;
         }
         let taken = self.refused.take_replaceable(&mut self.connections);
+        taken.is_some_and(|key| self.replace(io, key))
+    }
+
+    /// Whether one more refused connection over TLS gets its handshake and a response, such as that of a monitoring system.
+    fn has_place_for_refused_tls(&mut self, io: &mut Io) -> bool {
+        // The new one counts already.
+        if io.refused_sockets() > self.refused.max() {
+            return false;
+        }
+        let Worker {
+            refused_tls,
+            connections,
+            environment,
+            ..
+        } = self;
+        let least = environment.config.handshake_timeout / PATIENCE_DIVISOR;
+        if refused_tls.has_place(connections) {
+            return true;
+        }
+        let taken = refused_tls.take_silent(connections, io.now(), least);
         taken.is_some_and(|key| self.replace(io, key))
     }
 

@@ -497,21 +497,75 @@ fn handshake_that_is_not_complete_in_time_ends_the_connection() {
     });
 }
 
-#[test]
-fn connection_beyond_the_limit_is_closed_before_the_handshake() {
-    let authority = Authority::new();
+/// A server for one connection, which is open.
+fn full_server(authority: &Authority, handshake_timeout: Duration) -> (Running, Client) {
     let server = Running::start(Config {
         connections_max: 1,
+        handshake_timeout,
         ..with_tls(authority.localhost())
     });
     let open = tunnel::client(server.address, authority.client()).upgraded("/");
-    let mut client = Client::connect(server.address);
-    client.expect_gone();
+    (server, open)
+}
+
+/// The status of `/health` over TLS; `None` if the connection ends without a response.
+fn health(server: &Running, authority: &Authority) -> Option<u16> {
+    let config = Arc::new(authority.client());
+    let (tls, stream) = tunnel::handshake(server.address, "localhost", &config).ok()?;
+    let mut client = tunnel::through(tls, stream, usize::MAX);
+    client.send("GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    Some(client.read_response().status)
+}
+
+#[test]
+fn connection_beyond_the_limit_gets_503_over_tls_and_health_is_answered() {
+    let authority = Authority::new();
+    let (server, open) = full_server(&authority, Duration::from_secs(600));
+    for _ in 0..3 {
+        assert_eq!(health(&server, &authority), Some(200));
+    }
+    let mut client = tunnel::client(server.address, authority.client());
+    client.send(upgrade("/", ""));
+    assert_eq!(client.read_response().status, 503);
     drop(open);
     eventually("there is room again", LOOP_TIMEOUT, || {
-        let config = Arc::new(authority.client());
-        tunnel::handshake(server.address, "localhost", &config).is_ok()
+        let mut client = tunnel::client(server.address, authority.client());
+        client.send(upgrade("/", ""));
+        client.read_response().status == 101
     });
+}
+
+#[test]
+fn sixteen_connections_beyond_the_limit_have_a_place_for_tls_and_one_more_is_closed_before_the_handshake()
+ {
+    let authority = Authority::new();
+    let (server, _open) = full_server(&authority, Duration::from_secs(600));
+    let mut silent: Vec<_> = (0..16).map(|_| Client::connect(server.address)).collect();
+    Client::connect(server.address).expect_gone();
+    drop(silent.pop());
+    eventually("its place is free", LOOP_TIMEOUT, || {
+        health(&server, &authority) == Some(200)
+    });
+}
+
+#[test]
+fn silent_connection_beyond_the_limit_loses_its_place_for_tls_after_an_eighth_of_the_handshake_timeout()
+ {
+    let authority = Authority::new();
+    let (server, _open) = full_server(&authority, Duration::from_secs(8));
+    let silent: Vec<_> = (0..16)
+        .map(|_| TcpStream::connect(server.address).expect("accepted"))
+        .collect();
+    eventually("one of the places is taken over", LOOP_TIMEOUT, || {
+        health(&server, &authority) == Some(200)
+    });
+    let is_open = |client: &&TcpStream| {
+        client.set_nonblocking(true).expect("open");
+        let peeked = client.peek(&mut [0]);
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    };
+    // The time of the handshake itself has not passed.
+    assert!(silent.iter().any(|client| is_open(&client)));
 }
 
 #[test]

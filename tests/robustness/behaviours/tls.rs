@@ -2,6 +2,7 @@
 
 use super::{Behaviour, CLIENT, Settings, with};
 use crate::steps::*;
+use yamabiko_testing::socket::upgrade;
 use yamabiko_testing::tls::hello::{self, Hello};
 
 const TLS: Settings = &[
@@ -34,6 +35,8 @@ const FEW: Settings = &[
     "1",
     "--connections-max",
     "3",
+    "--handshake-timeout",
+    "600",
     "--tls-cert",
     "{cert}",
     "--tls-key",
@@ -211,7 +214,7 @@ fn limits() -> Vec<Behaviour> {
         .memory_bytes_max(16 << 20),
         with(
             FEW,
-            "connection_beyond_the_limit_is_closed_before_the_handshake",
+            "connection_beyond_the_limit_and_its_places_is_closed_before_the_handshake",
             vec![
                 tls_client(0),
                 open("/"),
@@ -219,12 +222,46 @@ fn limits() -> Vec<Behaviour> {
                 open("/"),
                 tls_client(2),
                 open("/"),
-                client(3),
+                group((3..19).map(client).collect()),
+                client(19),
                 send(Hello::new().bytes()),
                 gone_without_a_byte(),
                 tls_client(0),
                 send(CLIENT.text("served")),
                 text("served"),
+            ],
+        ),
+        with(
+            FEW,
+            "health_is_answered_over_tls_beyond_the_limit",
+            vec![
+                tls_client(0),
+                open("/"),
+                tls_client(1),
+                open("/"),
+                tls_client(2),
+                open("/"),
+                tls_client(3),
+                send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                status(200),
+                tls_client(0),
+                send(CLIENT.text("served")),
+                text("served"),
+            ],
+        ),
+        with(
+            FEW,
+            "upgrade_over_tls_beyond_the_limit_gets_503",
+            vec![
+                tls_client(0),
+                open("/"),
+                tls_client(1),
+                open("/"),
+                tls_client(2),
+                open("/"),
+                tls_client(3),
+                send(upgrade("/", "")),
+                refused(503),
             ],
         ),
     ]
