@@ -105,9 +105,9 @@ def print_row(port, hostile_port, hostile, before):
 
 def run(hostile, port, ready):
     """Runs a kind of hostile client, which yields once: when it is prepared."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     steps = hostile(port)
     next(steps)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     ready.set()
     next(steps, None)
 
