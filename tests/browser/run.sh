@@ -48,4 +48,4 @@ if [ "${1:-}" = --screenshot ]; then
     shift
     exec timeout --kill-after=5 120 node screenshot.mjs "$@"
 fi
-exec timeout --kill-after=5 480 node --test --test-reporter=spec links.test.mjs texts.test.mjs connection.test.mjs module.test.mjs chat.test.mjs features.test.mjs playground.test.mjs tls.test.mjs
+exec timeout --kill-after=5 480 node --test --test-reporter=spec links.test.mjs texts.test.mjs connection.test.mjs module.test.mjs chat.test.mjs features.test.mjs resume.test.mjs playground.test.mjs tls.test.mjs

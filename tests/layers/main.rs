@@ -29,7 +29,7 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 25] = [
+const LAYERS: [Layer; 27] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
@@ -257,11 +257,26 @@ const LAYERS: [Layer; 25] = [
             "std::io::stderr",
         ],
     },
+    // The data file: a backplane of the server. Its threads wait for the disk.
+    Layer {
+        name: "crates/sqlite/src",
+        may: &["crate", "yamabiko::server", "std", "core", "alloc", "rusqlite"],
+        must_not: &[
+            "std::net", "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",
+            "std::io::stderr",
+        ],
+    },
+    // Its tests use files and servers.
+    Layer {
+        name: "crates/sqlite/src/tests",
+        may: &["crate", "yamabiko", "yamabiko_testing", "std", "core", "alloc", "rusqlite", "proptest"],
+        must_not: &[],
+    },
     // The program, which knows the libraries by their names.
     Layer {
         name: "crates/cli/src",
         may: &[
-            "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "yamabiko_playground", "yamabiko_pusher", "yamabiko_redis", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
+            "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "yamabiko_playground", "yamabiko_pusher", "yamabiko_redis", "yamabiko_sqlite", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm", "jiff",
             "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber", "prometheus_client",
             "listenfd", "sd_notify", "rustix", "zlib_rs",

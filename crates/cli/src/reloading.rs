@@ -109,6 +109,7 @@ impl Reloader {
         self.server.replace_config(Config {
             observers: running.observers,
             on_failure: running.on_failure,
+            backplane: running.backplane,
             ..fresh.config
         });
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

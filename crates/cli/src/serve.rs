@@ -1,11 +1,13 @@
 //! `yamabiko serve`: the chat and its page; the apps of Pusher clients and the playground beside it.
 
-#[cfg(feature = "cluster")]
+#[cfg(any(feature = "cluster", feature = "data"))]
 use yamabiko::server::BackplaneConfig;
 use yamabiko::server::{Config, WithFallback};
 use yamabiko_pusher::Pusher;
 
 use super::arguments::ServeSettings;
+#[cfg(feature = "data")]
+use super::arguments::Settings;
 use super::output::{Failure, print};
 use super::reloading::Reloading;
 use super::serving::{self, Serving};
@@ -38,9 +40,16 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         ..settings.config()
     })?;
     serving.reloading = Reloading::new(&given, &config);
+    #[cfg(feature = "data")]
+    given.settings.data.check(
+        given.settings.restarts.takeover.is_some(),
+        config.backplane.is_some(),
+    )?;
     if check {
         return Ok(print("the settings are valid\n")?);
     }
+    #[cfg(feature = "data")]
+    let config = with_data_file(&given.settings, config)?;
     // Each application is a server of its own type, so that nothing is paid for one that is off.
     match (pusher, playground) {
         (None, None) => serving::serve(config, chat, serving),
@@ -53,4 +62,16 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
             serving::serve(config, WithFallback::new(playground, both), serving)
         }
     }
+}
+
+/// The configuration with the data file, if there is to be one.
+#[cfg(feature = "data")]
+fn with_data_file(settings: &Settings, config: Config) -> Result<Config, Failure> {
+    Ok(match settings.data.open()? {
+        None => config,
+        Some(data) => Config {
+            backplane: Some(BackplaneConfig::new(std::sync::Arc::new(data))),
+            ..config
+        },
+    })
 }

@@ -10,6 +10,7 @@
 //! | `access.rs` | who may use the WebSockets of `serve`: the tokens |
 //! | `apps.rs` | the apps of Pusher clients |
 //! | `cluster.rs` | the node of a cluster |
+//! | `data.rs` | the file that keeps the messages of rooms |
 //! | `effective.rs`, `changes.rs` | the settings in effect as a file; what has changed when they are read again |
 //! | `bench.rs`, `conform.rs`, `trace.rs` | the arguments of `bench`, `conform` and `trace` |
 //! | `values.rs` | the forms of values |
@@ -26,6 +27,8 @@ mod chat;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod conform;
+#[cfg(feature = "data")]
+mod data;
 mod effective;
 mod environment;
 mod error;

@@ -17,6 +17,8 @@ use super::access::AccessSettings;
 use super::apps::AppSettings;
 #[cfg(feature = "cluster")]
 use super::cluster::ClusterSettings;
+#[cfg(feature = "data")]
+use super::data::DataSettings;
 use super::values::{Allowed, Mode, NamedProxy, Owner, SHOWN_BYTES, SHOWN_BYTES_MAX, is_set};
 use crate::logging::{LevelFilter, LogSettings};
 use crate::monitoring::MonitoringSettings;
@@ -66,6 +68,8 @@ pub(crate) struct Settings {
     pub history: HistorySettings,
     #[cfg(feature = "cluster")]
     pub cluster: ClusterSettings,
+    #[cfg(feature = "data")]
+    pub data: DataSettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
 }
@@ -230,6 +234,8 @@ impl Settings {
             history: HistorySettings::default(),
             #[cfg(feature = "cluster")]
             cluster: ClusterSettings::default(),
+            #[cfg(feature = "data")]
+            data: DataSettings::default(),
             is_echo: false,
         }
     }

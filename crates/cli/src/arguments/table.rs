@@ -10,6 +10,8 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use yamabiko::chat::Access;
 use yamabiko::server::{ForwardedFields, LagAction, RateAction};
 
+#[cfg(feature = "data")]
+use super::data::Durability;
 use super::setting::{Setting, choice, list, optional, or_zero, switch, value};
 use super::settings::{EchoSettings, Settings};
 use super::values::{
@@ -27,6 +29,8 @@ pub(super) fn table() -> Vec<Setting> {
         (None, at_restart(threads())),
         (Some("Limits"), limits()),
         (Some("History"), history()),
+        #[cfg(feature = "data")]
+        (Some("History"), at_restart(data())),
         (Some("HTTP"), http()),
         (Some("Times"), times()),
         (Some("Rates of each client"), rates()),
@@ -532,6 +536,25 @@ fn playground() -> Vec<Setting> {
     settings.into_iter().map(Setting::only_serve).collect()
 }
 
+#[cfg(feature = "data")]
+fn data() -> Vec<Setting> {
+    let settings = vec![
+        optional("data", FILE, |s| &mut s.data.file)
+            .help("File that keeps the messages of rooms, so that they survive a restart")
+            .details(
+                "A SQLite database. It is created if it does not exist, and belongs to one server: --takeover is not possible \
+                 with it.",
+            ),
+        choice("data-sync", "WHEN", &DURABILITIES, |s| &mut s.data.durability)
+            .help("What an acknowledged message of the data file survives")
+            .details("A killed server loses none with any of them."),
+        value("data-bytes-max", BYTES, |s| &mut s.data.file_bytes_max)
+            .help("Bytes of the data file; beyond it the oldest messages of all rooms are dropped")
+            .reason("the disk"),
+    ];
+    settings.into_iter().map(Setting::only_serve).collect()
+}
+
 /// The options are the rows of the table. Those of `echo` are the rows that it has.
 impl Args for Settings {
     fn augment_args(command: Command) -> Command {
@@ -657,6 +680,25 @@ const LAG_ACTIONS: [(LagAction, &str, &str); 3] = [
         LagAction::Latest,
         "latest",
         "as soon as it is behind, keep only the newest message (the limits do not apply)",
+    ),
+];
+
+#[cfg(feature = "data")]
+const DURABILITIES: [(Durability, &str, &str); 3] = [
+    (
+        Durability::Full,
+        "full",
+        "also the loss of power: the disk has a message before it is delivered",
+    ),
+    (
+        Durability::Normal,
+        "normal",
+        "the end of the server; after the loss of power the last seconds may be missing",
+    ),
+    (
+        Durability::Off,
+        "off",
+        "as normal, but the loss of power may also damage the file",
     ),
 ];
 
