@@ -13,15 +13,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
 CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
-if [ ! -x "$CHROMIUM" ] || ! command -v openssl >/dev/null; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core openssl >/dev/null
-fi
+CHROMIUM=$CHROMIUM "$here/install.sh"
 
 FIREFOX=${FIREFOX:-/usr/bin/firefox-esr}
-if [ ! -x "$FIREFOX" ]; then
+if [ ! -x "$FIREFOX" ] || ! command -v openssl >/dev/null; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr openssl >/dev/null
 fi
 
 if [ -z "${YAMABIKO_BINARY:-}" ]; then
@@ -39,11 +36,6 @@ case $TOKIO_EXAMPLES in /*) ;; *) TOKIO_EXAMPLES=$PWD/$TOKIO_EXAMPLES ;; esac
 export CHROMIUM FIREFOX YAMABIKO_BINARY TOKIO_EXAMPLES
 
 cd "$here"
-if ! cmp -s package-lock.json node_modules/.yamabiko-lock; then
-    npm ci --no-audit --no-fund --loglevel=error
-    cp package-lock.json node_modules/.yamabiko-lock
-fi
-
 if [ "${1:-}" = --screenshot ]; then
     shift
     exec timeout --kill-after=5 120 node screenshot.mjs "$@"

@@ -8,8 +8,7 @@
 # checks every byte on the wire. It knows the agreed parameters, and finds a reference
 # beyond the window, or to an earlier message if there is no context takeover.
 #
-# Installs the libraries into folders beside this file that git ignores (npm and pip,
-# pinned versions), and builds the binary and the example client, unless
+# Installs the libraries (install.sh), and builds the binary and the example client, unless
 # YAMABIKO_BINARY and YAMABIKO_CLIENT name them. Uses free ports of the loopback
 # interface. Ends all processes that it started, after at most three minutes. The exit
 # status is 0 only if all tests pass. A run without builds takes about 25 s.
@@ -25,16 +24,6 @@ if [ -z "${YAMABIKO_BINARY:-}" ] || [ -z "${YAMABIKO_CLIENT:-}" ]; then
 fi
 export YAMABIKO_BINARY YAMABIKO_CLIENT
 
-if ! cmp -s "$here/package-lock.json" "$here/node_modules/.yamabiko-lock"; then
-    npm ci --prefix "$here" --no-audit --no-fund --loglevel=error
-    cp "$here/package-lock.json" "$here/node_modules/.yamabiko-lock"
-fi
-wanted=$(python3 --version && cat "$here/requirements.txt")
-if [ "$(cat "$here/python/.yamabiko-lock" 2>/dev/null)" != "$wanted" ]; then
-    rm -rf "$here/python"
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
-        --target "$here/python" --requirement "$here/requirements.txt"
-    echo "$wanted" >"$here/python/.yamabiko-lock"
-fi
+"$here/install.sh"
 
 PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} exec timeout --kill-after=5 180 python3 -B "$here/interop.py" --verbose "$@"
