@@ -147,6 +147,28 @@ QUICK = [
 ]
 
 
+# The libraries for tokio: one task for each connection.
+TOKIO = [
+    echo(64, 64, 1),
+    echo(512, 64, 1),
+    echo(64, 64, 16),
+    echo(64, 1024, 1),
+    echo(16, 65_536, 1),
+    fan_out(1000, 1, 64, 1),
+    fan_out(1000, 10, 64, 64),
+    fan_out(1000, 1, 16_384, 1),
+    IDLE,
+]
+TOKIO_SERVERS = (
+    LIMIT,
+    ADAPTER,
+    "fastwebsockets",
+    "sockudo-ws",
+    "tokio-websockets",
+    "tokio-tungstenite",
+)
+
+
 @dataclass(frozen=True)
 class Level:
     """A set of cases and the time for them. Times are in seconds, except `minutes_max`."""
@@ -157,11 +179,14 @@ class Level:
     duration: float
     slow_duration: float
     minutes_max: float
+    # All if there is none.
+    servers: tuple = ()
 
 
 LEVELS = {
     "quick": Level(QUICK, rounds=3, warm_up=0.5, duration=1.5, slow_duration=0, minutes_max=10),
     "full": Level(FULL, rounds=3, warm_up=0.5, duration=2, slow_duration=8, minutes_max=60),
+    "tokio": Level(TOKIO, rounds=5, warm_up=0.3, duration=1, slow_duration=0, minutes_max=15, servers=TOKIO_SERVERS),
 }
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the matrix: in every round, each case is measured with all servers.
 
-    measure.py quick|full --yamabiko PATH [--rounds N] [--minutes M] [--fresh]
+    measure.py quick|full|tokio --yamabiko PATH [--rounds N] [--minutes M] [--fresh]
 
 Each run starts a server on one core, loads it from another with `yamabiko bench`,
 and writes bench's report to results/LEVEL/CASE--SERVER--ROUND.json. If this file exists
@@ -54,8 +54,8 @@ def main():
     folder = RESULTS / arguments.level
     folder.mkdir(parents=True, exist_ok=True)
     servers = available(all_servers(arguments.yamabiko.resolve()))
-    if arguments.only:
-        wanted = arguments.only.split(",")
+    wanted = arguments.only.split(",") if arguments.only else level.servers
+    if wanted:
         servers = [server for server in servers if server.name in wanted]
     servers = [server for server in (with_correct_modes(s, bench) for s in servers) if server.modes]
     planned = list(runs(level, arguments.rounds or level.rounds, servers))

@@ -177,7 +177,7 @@ def machine_section(results):
         ("memory", f"{machine['memory_gib']} GiB"),
         ("kernel", machine["kernel"]),
         ("compiler", machine["compiler"]),
-        ("yamabiko", machine["servers"].get(cases.OURSELVES, {}).get("version", "")),
+        ("yamabiko", own_version(machine)),
         ("date", machine["date"]),
         ("command", f"`{machine['command']}`"),
         ("rounds", f"{machine['rounds']}, interleaved; {machine['seconds']:g} s each; medians"),
@@ -192,6 +192,11 @@ def machine_section(results):
         ),
     ]
     return "## Machine and run\n\n" + table(("", ""), rows)
+
+
+def own_version(machine):
+    own = (machine["servers"].get(server) for server in (cases.OURSELVES, cases.ADAPTER))
+    return next((server["version"] for server in own if server), "")
 
 
 def fan_out_section(results, of_fan_out, drawings):

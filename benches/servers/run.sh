@@ -1,6 +1,7 @@
 #!/bin/sh
 # run.sh [quick|full] [arguments for measure.py]
 # run.sh tls [quick|full] [arguments for tls.py]
+# run.sh tokio [arguments for measure.py]
 #
 # Builds yamabiko and all other servers, measures them on this machine, and writes
 # docs/benchmarks.md. Fetched and built files are in folders that git ignores:
@@ -9,6 +10,8 @@
 # missing measurements.
 #
 # `tls` measures what TLS costs, and writes docs/benchmarks-tls.md: about two minutes, or ten with `full`.
+# `tokio` measures yamabiko-tokio beside the other libraries for tokio, and writes docs/benchmarks-tokio.md: about ten
+# minutes, with the counts of instructions if there is valgrind.
 #
 # Needs Linux, cargo, python3 and taskset; npm and node for bun and ws, a C++ compiler
 # and zlib's headers for uWebSockets, pip and apt-get for gorilla. Another server that cannot
@@ -37,6 +40,19 @@ RUSTFLAGS="-C target-cpu=native" \
     cargo build --release --locked --manifest-path "$here/Cargo.toml"
 target=$(cargo metadata --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+
+if [ "$level" = tokio ]; then
+    python3 "$here/measure.py" tokio --yamabiko "$target/release/yamabiko" "$@"
+    if command -v valgrind >/dev/null; then
+        RUSTFLAGS="-C target-cpu=x86-64-v3" cargo build --release --locked --manifest-path "$here/Cargo.toml" \
+            --target-dir "$here/target/counted" --bin yamabiko-tokio --bin fastwebsockets --bin sockudo-ws \
+            --bin tokio-websockets --bin tokio-tungstenite
+        python3 "$here/instructions.py" "$here/results/tokio"
+    else
+        left_out "the counts of instructions" "there is no valgrind (Debian: valgrind)"
+    fi
+    exec python3 "$here/tokio_report.py" "$here/results/tokio" "$root/docs/benchmarks-tokio.md"
+fi
 
 if [ "$what" = tls ]; then
     "$here/uwebsockets/build.sh" "$here/build/uwebsockets" tls ||

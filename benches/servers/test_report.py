@@ -12,6 +12,7 @@ import cases
 import context
 import plots
 import report
+import tokio_report
 
 CASE = cases.fan_out(1000, 1, 64, 1)
 ECHO = cases.echo(64, 64, 16)
@@ -103,6 +104,34 @@ class Metrics(unittest.TestCase):
         self.assertEqual((found["wire_bytes"], found["compression"]), (400.0, 2.57))
         self.assertEqual(found["used_bytes"], (10 << 20) / 1000)
         self.assertNotIn("wire_bytes", report.metrics(run(CASE, "ws")["report"]))
+
+
+class TokioPage(unittest.TestCase):
+    def test_ratio_is_to_the_best_other_library_of_the_same_round(self):
+        costs = {cases.ADAPTER: (2.0, 3.0, 4.0), "fastwebsockets": (2.0, 4.0, 8.0), "sockudo-ws": (4.0, 2.0, 8.0)}
+        runs = [
+            run(ECHO, server, cpu_us=cost, round=number)
+            for server, rounds in costs.items()
+            for number, cost in enumerate(rounds)
+        ]
+        results = report.collect(machine(*costs), runs)
+        self.assertEqual(tokio_report.ratio(results, ECHO), "1.00 (0.50 to 1.50)")
+        self.assertEqual(tokio_report.ratio(results, CASE), "–")
+
+    def test_page_has_a_table_for_each_kind_of_case(self):
+        runs = [run(case, server) for case in cases.TOKIO for server in cases.TOKIO_SERVERS]
+        for one in runs:
+            if one["case"] == cases.IDLE.name:
+                one["report"]["traffic"] = None
+        rows = [
+            {"server": server, "connections": 64, "bytes": 16, "instructions": count}
+            for server, count in ((cases.ADAPTER, 900), ("fastwebsockets", 1000))
+        ]
+        results = report.collect(machine(*cases.TOKIO_SERVERS), runs)
+        page = tokio_report.text(results, {"valgrind": "valgrind-3", "rows": rows})
+        for expected in ("## Echo", "## Fan-out", "## Instructions", "| 64, 16 | 900 | 1,000 | 0.90 |", "## An idle connection"):
+            self.assertIn(expected, page)
+        self.assertNotIn("## Instructions", tokio_report.text(results, None))
 
 
 class Context(unittest.TestCase):
