@@ -50,6 +50,7 @@ pub struct Counts {
 /// The verdict of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Verdict {
     /// The peer obeys the rule.
     Pass,
