@@ -53,7 +53,7 @@ def cost(program, redis, rounds, seconds):
             for kind, arguments in kinds.items():
                 with Server(program, arguments) as server:
                     report = bench(program, "fan-out", server, seconds, options + ["--pid", str(server.pid)])
-                    found[kind].append(report["server"]["cpu"]["microseconds_per_delivery"])
+                    found[kind].append(report["server"]["cpu"]["us_per_delivery"])
         medians = {kind: statistics.median(values) for kind, values in found.items()}
         print(f"cost, {title}: alone {medians['alone']:.4f} µs, node {medians['node']:.4f} µs for each delivery, "
               f"ratio {medians['node'] / medians['alone']:.3f}", flush=True)
