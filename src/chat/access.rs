@@ -22,32 +22,52 @@ pub enum Access {
 pub(super) struct Rights {
     pub(super) publish: bool,
     pub(super) subscribe: bool,
+    /// An operator: moderates the room.
+    pub(super) moderate: bool,
 }
 
 impl Rights {
+    /// Without a token.
     pub(super) const ALL: Rights = Rights {
         publish: true,
         subscribe: true,
+        moderate: false,
     };
 }
 
+/// A token that grants publishing to `/moderate/{room}` is that of an operator.
+const MODERATE_PREFIX: &str = "/moderate/";
+
 impl Access {
-    /// What the client may do in the room of this topic.
+    /// What the client may do in this room, whose topic has the prefix.
     ///
     /// # Errors
     /// 404, 401, or 403 if it may do nothing there.
-    pub(super) fn check(self, request: &Upgrade<'_>, topic: &str) -> Result<Rights, Refusal> {
+    pub(super) fn check(
+        self,
+        request: &Upgrade<'_>,
+        prefix: &str,
+        room: &str,
+    ) -> Result<Rights, Refusal> {
+        let moderate = request
+            .grant()
+            .is_some_and(|grant| grant.may_publish(&format!("{MODERATE_PREFIX}{room}")));
         match self {
-            Access::Open => Ok(Rights::ALL),
+            Access::Open => Ok(Rights {
+                moderate,
+                ..Rights::ALL
+            }),
             Access::Off => Err(Refusal::new(
                 Status::NotFound,
                 "this server has no WebSocket at this path",
             )),
             Access::Token => {
                 let grant = request.grant().ok_or(TokenError::Missing)?;
+                let topic = format!("{prefix}{room}");
                 let rights = Rights {
-                    publish: grant.may_publish(topic),
-                    subscribe: grant.may_subscribe(topic),
+                    moderate,
+                    publish: grant.may_publish(&topic),
+                    subscribe: grant.may_subscribe(&topic),
                 };
                 match rights.publish || rights.subscribe {
                     true => Ok(rights),

@@ -22,7 +22,7 @@ use serde::Serialize;
 use super::access::Access;
 use super::member::{TOPIC_PREFIX, check_text, text_message};
 use super::names::{Name, NameError};
-use super::protocol::{ErrorCode, ErrorReply, TAKEN_OVER, TEXT_BYTES_MAX, json};
+use super::protocol::{ErrorCode, ErrorReply, REMOVED, TAKEN_OVER, TEXT_BYTES_MAX, json};
 use super::room::RoomDirectory;
 use super::room_name::room_name;
 use super::subscribers::Subscribers;
@@ -87,6 +87,14 @@ impl Api {
         if let (Some(publisher), Some(code)) = (self.publisher.get(), CloseCode::new(TAKEN_OVER)) {
             // If its worker is behind, it stays open. It has no name in the room any more.
             let _ = publisher.close(connection, (code, "the room was entered again in this tab"));
+        }
+    }
+
+    /// A moderator has removed the person of this connection.
+    pub(super) fn close_removed(&self, connection: ConnectionId) {
+        if let (Some(publisher), Some(code)) = (self.publisher.get(), CloseCode::new(REMOVED)) {
+            // If its worker is behind, it stays open, and its messages are refused.
+            let _ = publisher.close(connection, (code, "a moderator has removed you"));
         }
     }
 
@@ -155,7 +163,9 @@ impl Api {
         }
         let mut text = format!("{{\"room\":{}", json(&room));
         if sees_chat {
-            let roster = rooms.members.roster(room);
+            // Who is in a private room is for its members.
+            let is_private = rooms.members.is_private(room);
+            let roster = rooms.members.roster(room).filter(|_| !is_private);
             let (members, revision) = roster
                 .as_ref()
                 .map_or((0, 0), |roster| (roster.count, roster.revision));
@@ -222,6 +232,10 @@ impl Api {
         let text = text_of(request)?;
         check_text(text).map_err(refused_text)?;
         let name = sender(request, &grant)?;
+        if rooms.is_private(room) {
+            let reason = "nothing can be published to a private room by HTTP";
+            return Err(Refusal::new(Status::Forbidden, reason));
+        }
         rooms.check_free(room, &name).map_err(|_| {
             let reason = "a member of the room has this name, or one that looks like it";
             Refusal::new(Status::Conflict, reason)

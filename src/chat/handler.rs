@@ -4,17 +4,21 @@
 //! The server checks the origin of a connection
 //! ([`Config::origins`](crate::server::Config)); the chat does not check it again.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::access::{Access, Rights};
 use super::api::{Api, BROADCAST_PREFIX, Resource, Rooms};
-use super::member::{Member, Sink, TOPIC_PREFIX, TYPING_PREFIX, Version};
+use super::effects::Sink;
+use super::member::{Member, TOPIC_PREFIX, TYPING_PREFIX, Version};
+use super::message_rate::MessageRate;
 use super::page::Page;
 use super::protocol::{SUBPROTOCOL, SUBPROTOCOL_V2, with_position};
 use super::room::RoomDirectory;
 use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{ALL_METHODS, Route, page_of_room};
+use super::rules::PRIVATE_PREFIX;
 use super::subscribers::Subscribers;
 use crate::server::{
     Admission, CloseCode, Closed, ConnectionId, Context, Handler, LagAction, LagPolicy, Message,
@@ -104,6 +108,17 @@ impl Chat {
         self
     }
 
+    /// How many messages a person may send to a room per second; ten seconds' worth may come at once. Further ones get the error
+    /// `too_fast`. Default `None`: no limit.
+    #[must_use]
+    pub fn message_rate(mut self, per_second: Option<NonZeroU32>) -> Chat {
+        self.rooms.message_rate = per_second.map(|per_second| MessageRate {
+            per_second: per_second.get(),
+            burst: per_second.get().saturating_mul(10),
+        });
+        self
+    }
+
     /// The resource of a path, if it is not switched off.
     fn route(&self, path: &str) -> Route {
         let route = Route::of(path);
@@ -170,7 +185,7 @@ impl Handler for Chat {
     fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Session>, Refusal> {
         match Route::of(request.request().path()) {
             Route::Chat(room) => {
-                let rights = self.chat.check(request, &format!("/chat/{room}"))?;
+                let rights = self.chat.check(request, TOPIC_PREFIX, &room)?;
                 if !rights.subscribe {
                     return Err(TokenError::NotAllowed.into());
                 }
@@ -179,12 +194,13 @@ impl Handler for Chat {
                     Some(SUBPROTOCOL_V2) => Version::Two,
                     _ => Version::One,
                 };
-                let member = Member::new(&room, rights.publish, version);
+                let account = request.grant().and_then(|grant| grant.subject());
+                let member = Member::new(&room, rights, account, version);
                 Ok(Admission::new(Session(Kind::Chat(member))).subprotocol(subprotocol))
             }
             Route::Broadcast(room) => {
                 let topic: Box<str> = format!("{BROADCAST_PREFIX}{room}").into();
-                let rights = self.broadcast.check(request, &topic)?;
+                let rights = self.broadcast.check(request, BROADCAST_PREFIX, &room)?;
                 Ok(Admission::new(Session(Kind::Broadcast { topic, rights })))
             }
             Route::InvalidRoomName => Err(invalid_room_name()),
@@ -212,15 +228,17 @@ impl Handler for Chat {
                 false => context.close((CloseCode::FORBIDDEN, "the token allows no messages here")),
             },
             (Kind::Chat(member), Message::Text(json)) => {
-                member.handle_text(json, now(), &self.rooms, context)
+                member.handle_text(json, now(), &self.rooms, &mut self.outlet(context))
             }
-            (Kind::Chat(member), Message::Binary(_)) => member.handle_binary(context),
+            (Kind::Chat(member), Message::Binary(_)) => {
+                member.handle_binary(&mut self.outlet(context));
+            }
         }
     }
 
     fn closed(&self, session: Session, _: &Closed<'_>, context: &mut Context<'_>) {
         match session.0 {
-            Kind::Chat(member) => member.closed(&self.rooms, context),
+            Kind::Chat(member) => member.closed(&self.rooms, &mut self.outlet(context)),
             Kind::Broadcast { topic, rights } if rights.subscribe => {
                 self.subscribers.remove(broadcast_room(&topic));
             }
@@ -230,9 +248,9 @@ impl Handler for Chat {
 
     fn missed(&self, session: &mut Session, room: &str, missed: Missed, context: &mut Context<'_>) {
         if let Kind::Chat(member) = &session.0
-            && room.starts_with(TOPIC_PREFIX)
+            && !room.starts_with(TYPING_PREFIX)
         {
-            member.missed(missed.messages, context);
+            member.missed(missed.messages, &mut self.outlet(context));
         }
     }
 
@@ -248,7 +266,8 @@ impl Handler for Chat {
         };
         match joined {
             Ok(replayed) => {
-                if let Some(replaced) = member.joined(&replayed, &self.rooms, context) {
+                let outlet = &mut self.outlet(context);
+                if let Some(replaced) = member.joined(&replayed, now(), &self.rooms, outlet) {
                     self.api.close_taken_over(replaced);
                 }
             }
@@ -259,7 +278,14 @@ impl Handler for Chat {
     }
 
     fn history(&self, room: &str) -> Option<RoomHistory> {
-        self.history.filter(|_| room.starts_with(TOPIC_PREFIX))
+        let is_of_chat = room.starts_with(TOPIC_PREFIX) || room.starts_with(PRIVATE_PREFIX);
+        self.history.filter(|_| is_of_chat)
+    }
+
+    fn timer(&self, session: &mut Session, _: u32, context: &mut Context<'_>) {
+        if let Kind::Chat(member) = &mut session.0 {
+            member.look_at_password(&self.rooms, &mut self.outlet(context));
+        }
     }
 
     fn numbered(&self, _: &str, position: Position, message: Message<'_>) -> Option<OwnedMessage> {
@@ -303,11 +329,31 @@ impl Handler for Chat {
     }
 }
 
-impl Sink for Context<'_> {
+/// The effects of a member on its own connection and on others.
+struct Outlet<'c, 'a> {
+    context: &'c mut Context<'a>,
+    api: &'c Api,
+}
+
+impl Chat {
+    fn outlet<'c, 'a>(&'c self, context: &'c mut Context<'a>) -> Outlet<'c, 'a> {
+        Outlet {
+            context,
+            api: &self.api,
+        }
+    }
+}
+
+/// A password is looked at again after this time. A comparison takes some ten milliseconds.
+const PASSWORD_LOOK: Duration = Duration::from_millis(10);
+/// The number of the timer for it.
+const PASSWORD_TIMER: u32 = 0;
+
+impl Sink for Outlet<'_, '_> {
     fn send(&mut self, json: &str) {
         // A reply that does not fit into the write queue must not be lost without notice.
-        if Context::send(self, Message::Text(json)) == Err(NotSent::BacklogFull) {
-            self.close((
+        if self.context.send(Message::Text(json)) == Err(NotSent::BacklogFull) {
+            self.context.close((
                 CloseCode::TRY_AGAIN_LATER,
                 "too many replies are waiting for this client",
             ));
@@ -315,36 +361,50 @@ impl Sink for Context<'_> {
     }
 
     fn publish(&mut self, topic: &str, json: &str) {
-        Context::publish(self, topic, Message::Text(json));
+        self.context.publish(topic, Message::Text(json));
     }
 
     fn publish_except(&mut self, topic: &str, json: &str) {
-        Context::publish_except(self, topic, Message::Text(json));
+        self.context.publish_except(topic, Message::Text(json));
     }
 
     fn join(&mut self, topic: &str) {
-        Context::join(self, topic);
+        self.context.join(topic);
     }
 
     fn join_from(&mut self, topic: &str, replay: Replay) {
-        Context::join_from(self, topic, replay);
+        self.context.join_from(topic, replay);
     }
 
     fn join_notices(&mut self, topic: &str) {
         // Beyond a limit of rooms the member does without.
-        let _ = self.try_join(topic);
+        let _ = self.context.try_join(topic);
     }
 
-    fn id(&self) -> ConnectionId {
-        Context::id(self)
+    fn connection(&self) -> Option<ConnectionId> {
+        Some(self.context.id())
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        let address = self.context.peer_address().socket_address();
+        address.map(|address| address.ip())
+    }
+
+    fn wait_for_password(&mut self) {
+        // This is the only timer of a connection, so there is room for it.
+        let _ = self.context.set_timer(PASSWORD_TIMER, PASSWORD_LOOK);
+    }
+
+    fn close_removed(&mut self, connection: ConnectionId) {
+        self.api.close_removed(connection);
     }
 
     fn leave(&mut self, topic: &str) {
-        Context::leave(self, topic);
+        self.context.leave(topic);
     }
 
     fn refuse_join(&mut self) {
-        Context::refuse_join(self);
+        self.context.refuse_join();
     }
 }
 

@@ -10,6 +10,7 @@
 //!   any other request in either state: an error reply, and no change
 //!
 //!   version 2:   Outside ──enter──▶ Entering ──the subscription has begun, the name is free──▶ Inside
+//!                     └──password──▶ Asking ──it is right──┘
 //!
 //! A connection of version 2 begins in the room's past, so its subscription begins a turn later. Only then its name is entered:
 //! every change of the names behind the list in its welcome comes to it.
@@ -23,54 +24,37 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::access::Rights;
 use super::characters::is_visible;
+use super::effects::{Done, Id, Sink, left, random};
 use super::list_budget::ListBudget;
+use super::message_rate::Wait;
+use super::moderating::{Place, moderate};
 use super::names::Name;
+use super::passwords::{HashedPassword, Outcome, Verdict, Work};
 use super::protocol::{
     ChatLimits, ClientMessage, Enter, ErrorCode, ErrorReply, Past, PastGap, ServerMessage,
-    TEXT_BYTES_MAX, TOPIC_BYTES_MAX, Topic,
+    TEXT_BYTES_MAX, TOPIC_BYTES_MAX, Topic, Visibility,
 };
 use super::request::Request;
-use super::room::{NameTaken, RoomDirectory, Roster, SetTopic, Visitor};
-use super::speaker::Speaker;
+use super::room::{Moderator, NameTaken, NotEntered, RoomDirectory, Roster, SetTopic, Visitor};
+use super::rules::{Creation, Entrance};
+use super::sanctions::Identity;
+use super::speaker::{Silence, Speaker};
 use crate::server::{ConnectionId, Gap, Replay, Replayed};
 
-/// The effects of a connection; the server's context implements them. `topic` is the server's
-/// name of a room.
-pub(super) trait Sink {
-    /// Sends to this connection.
-    fn send(&mut self, json: &str);
-    /// Publishes to all subscribers of the topic, in the same order for all.
-    fn publish(&mut self, topic: &str, json: &str);
-    /// As `publish`, but not to this connection.
-    fn publish_except(&mut self, topic: &str, json: &str);
-    /// Subscribes this connection to the topic.
-    fn join(&mut self, topic: &str);
-    /// The same, beginning in the past: [`Member::joined`] follows.
-    fn join_from(&mut self, topic: &str, replay: Replay);
-    /// The connection's name.
-    fn id(&self) -> ConnectionId;
-    /// The same for a topic without which the member is complete: no effect beyond a limit.
-    fn join_notices(&mut self, topic: &str);
-    /// Unsubscribes this connection.
-    fn leave(&mut self, topic: &str);
-    /// A join is refused. It counts as one.
-    fn refuse_join(&mut self);
-}
-
-/// A connection to a room of the chat: less than 100 bytes.
+/// A connection to a room of the chat: some 100 bytes, and some more in the room.
 #[derive(Debug)]
 pub(super) struct Member {
-    topic: Box<str>,
+    room: Box<str>,
     state: State,
-    /// Whether texts of this client are published.
-    may_publish: bool,
+    rights: Rights,
+    /// The subject of the client's token: an account, which is the person.
+    account: Option<Box<str>>,
     lists: ListBudget,
     version: Version,
-    /// Gets who is writing.
-    sees_typing: bool,
-    /// When it has told last that it writes.
-    typed_at: u64,
+    /// The next password is not looked at before this time.
+    password_from: u64,
 }
 
 /// The version of the protocol that a client speaks.
@@ -83,10 +67,20 @@ pub(super) enum Version {
 #[derive(Debug)]
 enum State {
     Outside,
+    /// A password is being compared, or hashed for a new room.
+    Asking(Box<Asking>),
     /// The subscription has been asked for.
     Entering(Box<Entering>),
-    /// With the connection, if the person has a session.
-    Inside(Arc<Speaker>, Option<ConnectionId>),
+    Inside(Box<Inside>),
+}
+
+/// A request to enter, until the thread of the passwords has done its work.
+#[derive(Debug)]
+struct Asking {
+    entering: Entering,
+    /// `None`: the password is that of the room.
+    create: Option<Visibility>,
+    verdict: Verdict,
 }
 
 /// A request to enter, until the subscription has begun.
@@ -94,22 +88,44 @@ enum State {
 struct Entering {
     name: Name,
     id: Option<String>,
-    session: Option<Box<str>>,
+    who: Identity,
     tab: Box<str>,
     typing: bool,
+    topic: Box<str>,
+    replay: Replay,
+}
+
+/// A member of the room.
+#[derive(Debug)]
+struct Inside {
+    speaker: Arc<Speaker>,
+    connection: Option<ConnectionId>,
+    /// The session of the person.
+    session: Option<Box<str>>,
+    /// The server's name of the room.
+    topic: Box<str>,
+    /// Gets who is writing.
+    sees_typing: bool,
+    /// When it has told last that it writes.
+    typed_at: u64,
 }
 
 impl Member {
-    /// A connection to this room. The name of the room has been checked.
-    pub(super) fn new(room: &str, may_publish: bool, version: Version) -> Member {
+    /// A connection to this room. The name of the room has been checked. `account`: the subject of its token.
+    pub(super) fn new(
+        room: &str,
+        rights: Rights,
+        account: Option<&str>,
+        version: Version,
+    ) -> Member {
         Member {
-            may_publish,
+            room: room.into(),
+            rights,
+            account: account.map(Into::into),
             version,
-            topic: format!("{TOPIC_PREFIX}{room}").into(),
             state: State::Outside,
             lists: ListBudget::FULL,
-            sees_typing: false,
-            typed_at: 0,
+            password_from: 0,
         }
     }
 
@@ -139,12 +155,12 @@ impl Member {
 
     /// The connection has ended.
     pub(super) fn closed(self, rooms: &RoomDirectory, sink: &mut impl Sink) {
-        let State::Inside(speaker, connection) = &self.state else {
+        let State::Inside(inside) = &self.state else {
             return;
         };
-        if let Some(departed) = rooms.leave(self.room(), speaker, *connection) {
+        if let Some(departed) = rooms.leave(&self.room, &inside.speaker, inside.connection) {
             let left = left(&departed.name, departed.revision, None);
-            sink.publish_except(&self.topic, &left.to_json());
+            sink.publish_except(&inside.topic, &left.to_json());
         }
     }
 
@@ -163,23 +179,41 @@ impl Member {
             {
                 Err(ErrorReply::of(ErrorCode::TooOften))
             }
-            ClientMessage::Join { name } => self.join(&name, id.clone(), rooms, sink),
-            ClientMessage::Enter(enter) => self.enter(*enter, id.clone(), rooms, sink),
-            ClientMessage::Message { text } => self.publish(text, false, id.clone(), time, sink),
-            ClientMessage::Action { text } => self.publish(text, true, id.clone(), time, sink),
-            ClientMessage::Typing | ClientMessage::Rename { .. } | ClientMessage::Topic { .. }
+            ClientMessage::Join { name } => self.join(&name, id.clone(), time, rooms, sink),
+            ClientMessage::Enter(enter) => self.enter(*enter, id.clone(), time, rooms, sink),
+            ClientMessage::Message { text } => {
+                self.publish(text, false, id.clone(), time, rooms, sink)
+            }
+            ClientMessage::Action { text } => {
+                self.publish(text, true, id.clone(), time, rooms, sink)
+            }
+            ClientMessage::Typing
+            | ClientMessage::Rename { .. }
+            | ClientMessage::Topic { .. }
+            | ClientMessage::Moderate(_)
                 if self.version == Version::One =>
             {
                 Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type"))
             }
             ClientMessage::Typing => self.typing(time, rooms, sink),
-            ClientMessage::Rename { name } => self.rename(&name, id.clone(), rooms, sink),
+            ClientMessage::Rename { name } => self.rename(&name, id.clone(), time, rooms, sink),
             ClientMessage::Topic { text } => self.set_topic(&text, id.clone(), time, rooms, sink),
+            ClientMessage::Moderate(request) => match self.inside() {
+                Ok(inside) => {
+                    let place = Place {
+                        room: &self.room,
+                        speaker: &inside.speaker,
+                        topic: &inside.topic,
+                        by: self.moderator(inside),
+                        time,
+                        rooms,
+                    };
+                    moderate(request, id.clone(), &place, sink)
+                }
+                Err(reply) => Err(reply),
+            },
             ClientMessage::Leave => self.leave(id.clone(), rooms, sink),
-            ClientMessage::Names => {
-                self.names(id.clone(), rooms, sink);
-                Ok(())
-            }
+            ClientMessage::Names => self.names(id.clone(), rooms, sink),
         };
         if let Err(reply) = done {
             send_error(reply.with_about(kind).with_id(id), sink);
@@ -190,31 +224,84 @@ impl Member {
         &mut self,
         name: &str,
         id: Id<'_>,
+        time: u64,
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
         let name = self.new_name(name)?;
-        if let Err(name_taken) = rooms.check_free(self.room(), &name) {
+        let who = self.identity(None, sink);
+        let topic = match rooms.entrance(&self.room, &who, self.rights.moderate, None, time) {
+            (Entrance::Open, topic) => self.topic(topic),
+            (Entrance::Closed(_), _) => return refused_join(ErrorCode::PasswordRequired, sink),
+            (Entrance::Banned, _) => return refused_join(ErrorCode::Banned, sink),
+        };
+        if let Err(name_taken) = rooms.check_free(&self.room, &name) {
             sink.refuse_join();
             return Err(taken(name_taken));
         }
         // Before the name gets its revision: every later change is then published to this
         // connection too.
-        sink.join(&self.topic);
-        match rooms.enter(self.room(), &name, None) {
+        sink.join(&topic);
+        let visitor = self.visitor(who, "", sink);
+        match rooms.enter(&self.room, &topic, &name, visitor, time) {
             Ok(entered) => {
                 let roster = entered.roster;
-                let welcome = welcome(&name, self.room(), &roster, id, None);
+                let welcome = self.welcome(&name, &roster, id, None, false);
                 self.lists.spend(welcome.len());
                 sink.send(&welcome);
-                sink.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
-                self.state = State::Inside(entered.speaker, None);
+                sink.publish_except(&topic, &joined(&name, roster.revision).to_json());
+                self.state = State::Inside(Box::new(Inside {
+                    speaker: entered.speaker,
+                    connection: sink.connection(),
+                    session: None,
+                    topic,
+                    sees_typing: false,
+                    typed_at: 0,
+                }));
                 Ok(())
             }
-            Err(name_taken) => {
-                sink.leave(&self.topic);
-                Err(taken(name_taken))
+            Err(not_entered) => {
+                sink.leave(&topic);
+                Err(refused_entry(not_entered))
             }
+        }
+    }
+
+    /// Who this connection is for the rules of the room.
+    fn identity(&self, session: Option<Cow<'_, str>>, sink: &impl Sink) -> Identity {
+        let account = self.account.as_ref();
+        let account = account.map(|account| format!("account {account}").into());
+        Identity {
+            session: account.or_else(|| session.map(|session| session.as_ref().into())),
+            address: sink.address(),
+        }
+    }
+
+    fn visitor<'a>(&self, who: Identity, tab: &'a str, sink: &impl Sink) -> Visitor<'a> {
+        Visitor {
+            who,
+            tab,
+            connection: sink.connection(),
+            is_operator: self.rights.moderate,
+        }
+    }
+
+    /// The server's name of the room: its own, or that of a private room.
+    fn topic(&self, private: Option<Box<str>>) -> Box<str> {
+        private.unwrap_or_else(|| format!("{TOPIC_PREFIX}{}", self.room).into())
+    }
+
+    fn moderator<'a>(&self, inside: &'a Inside) -> Moderator<'a> {
+        Moderator {
+            session: inside.session.as_deref(),
+            is_operator: self.rights.moderate,
+        }
+    }
+
+    fn inside(&self) -> Result<&Inside, Box<ErrorReply<'static>>> {
+        match &self.state {
+            State::Inside(inside) => Ok(inside),
+            _ => Err(ErrorReply::of(ErrorCode::NotJoined)),
         }
     }
 
@@ -230,6 +317,7 @@ impl Member {
         &mut self,
         enter: Enter<'_>,
         id: Id<'_>,
+        time: u64,
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
@@ -237,61 +325,256 @@ impl Member {
             return Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type"));
         }
         let name = self.new_name(&enter.name)?;
-        if let Err(name_taken) = rooms.check_free_for(self.room(), &name, enter.session.as_deref())
-        {
+        let who = self.identity(enter.session, sink);
+        let position = enter.after.and_then(|after| after.parse().ok());
+        let latest = Replay::Latest(enter.history.unwrap_or(0));
+        let entering = Entering {
+            name,
+            id: id.map(Cow::into_owned),
+            who,
+            tab: enter.tab.unwrap_or_default().as_ref().into(),
+            typing: enter.typing,
+            topic: self.topic(None),
+            replay: position.map_or(latest, Replay::After),
+        };
+        let password = enter.password.as_deref();
+        match enter.create {
+            Some(visibility) => self.create(entering, visibility, password, time, rooms, sink),
+            None => {
+                let invitation = enter.invitation.as_deref();
+                self.ask(entering, password, invitation, time, rooms, sink)
+            }
+        }
+    }
+
+    /// Enters a room as far as its rules allow it now.
+    fn ask(
+        &mut self,
+        mut entering: Entering,
+        password: Option<&str>,
+        invitation: Option<&str>,
+        time: u64,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
+        let is_operator = self.rights.moderate;
+        let (entrance, topic) =
+            rooms.entrance(&self.room, &entering.who, is_operator, invitation, time);
+        entering.topic = self.topic(topic);
+        match (entrance, password) {
+            (Entrance::Open, _) => self.begin(entering, rooms, sink),
+            (Entrance::Banned, _) => refused_join(ErrorCode::Banned, sink),
+            (Entrance::Closed(Some(right)), Some(password)) => {
+                self.compare(entering, password, right, time, rooms, sink)
+            }
+            (Entrance::Closed(_), _) => refused_join(ErrorCode::PasswordRequired, sink),
+        }
+    }
+
+    /// Subscribes to the room; [`Member::joined`] follows.
+    fn begin(&mut self, entering: Entering, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
+        let session = entering.who.session.as_deref();
+        if let Err(name_taken) = rooms.check_free_for(&self.room, &entering.name, session) {
             sink.refuse_join();
             return Err(taken(name_taken));
         }
-        let position = enter.after.and_then(|after| after.parse().ok());
-        let latest = Replay::Latest(enter.history.unwrap_or(0));
-        sink.join_from(&self.topic, position.map_or(latest, Replay::After));
-        self.state = State::Entering(Box::new(Entering {
-            name,
-            id: id.map(Cow::into_owned),
-            session: enter.session.map(|session| session.as_ref().into()),
-            tab: enter.tab.unwrap_or_default().as_ref().into(),
-            typing: enter.typing,
-        }));
+        sink.join_from(&entering.topic, entering.replay);
+        self.state = State::Entering(Box::new(entering));
         Ok(())
+    }
+
+    /// Creates the room, if there is none of its name. A password is hashed first.
+    fn create(
+        &mut self,
+        entering: Entering,
+        visibility: Visibility,
+        password: Option<&str>,
+        time: u64,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
+        if entering.who.session.is_none() {
+            return Err(ErrorReply::of(ErrorCode::MissingField).with_field("session"));
+        }
+        if !self.rights.publish {
+            return Err(ErrorReply::of(ErrorCode::Forbidden));
+        }
+        match (visibility, password) {
+            (Visibility::Private, Some(password)) => {
+                let salt = random()?;
+                self.start(
+                    entering,
+                    Some(visibility),
+                    password,
+                    Work::Hash(salt),
+                    time,
+                    rooms,
+                    sink,
+                )
+            }
+            _ => self.created(entering, visibility, None, rooms, sink),
+        }
+    }
+
+    fn created(
+        &mut self,
+        mut entering: Entering,
+        visibility: Visibility,
+        password: Option<Arc<HashedPassword>>,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
+        let creation = Creation {
+            owner: entering.who.session.clone().unwrap_or_default(),
+            visibility,
+            password,
+            key: random()?,
+            secret: random()?,
+        };
+        if !rooms.create(&self.room, creation) {
+            sink.refuse_join();
+            return Err(ErrorReply::of(ErrorCode::RoomExists));
+        }
+        let (_, topic) = rooms.entrance(&self.room, &entering.who, true, None, 0);
+        entering.topic = self.topic(topic);
+        self.begin(entering, rooms, sink)
+    }
+
+    fn compare(
+        &mut self,
+        entering: Entering,
+        password: &str,
+        right: Arc<HashedPassword>,
+        time: u64,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
+        self.start(
+            entering,
+            None,
+            password,
+            Work::Compare(right),
+            time,
+            rooms,
+            sink,
+        )
+    }
+
+    /// Gives a password to the thread, at most one in some seconds.
+    #[expect(clippy::too_many_arguments, reason = "all of them are of one request")]
+    fn start(
+        &mut self,
+        entering: Entering,
+        create: Option<Visibility>,
+        password: &str,
+        work: Work,
+        time: u64,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
+        if let left @ 1..=PASSWORD_INTERVAL_MS = self.password_from.saturating_sub(time) {
+            return Err(ErrorReply::of(ErrorCode::TooOften).with_wait(left));
+        }
+        let verdict = rooms.passwords.start(password, work);
+        let verdict = verdict.ok_or_else(|| ErrorReply::of(ErrorCode::Busy))?;
+        self.password_from = time + PASSWORD_INTERVAL_MS;
+        self.state = State::Asking(Box::new(Asking {
+            entering,
+            create,
+            verdict,
+        }));
+        sink.wait_for_password();
+        Ok(())
+    }
+
+    /// Goes on with the request to enter, if the thread has done its work.
+    pub(super) fn look_at_password(&mut self, rooms: &RoomDirectory, sink: &mut impl Sink) {
+        let State::Asking(asking) = &self.state else {
+            return;
+        };
+        let Some(outcome) = asking.verdict.get().cloned() else {
+            return sink.wait_for_password();
+        };
+        let State::Asking(asking) = std::mem::replace(&mut self.state, State::Outside) else {
+            return;
+        };
+        let Asking {
+            entering, create, ..
+        } = *asking;
+        let id = entering.id.clone();
+        let done = match (outcome, create) {
+            (Some(Outcome::Hashed(hashed)), Some(visibility)) => {
+                self.created(entering, visibility, Some(hashed), rooms, sink)
+            }
+            (Some(Outcome::Compared(true)), None) => {
+                rooms.admit(&self.room, &entering.topic, entering.who.session.clone());
+                self.begin(entering, rooms, sink)
+            }
+            (Some(Outcome::Compared(false)), _) => refused_join(ErrorCode::PasswordWrong, sink)
+                .map_err(|reply| reply.with_field("password")),
+            _ => Err(ErrorReply::of(ErrorCode::Busy)),
+        };
+        if let Err(reply) = done {
+            let id = id.map(Cow::Owned);
+            send_error(reply.with_about("enter").with_id(id), sink);
+        }
     }
 
     /// The subscription has begun. Returns the connection whose place this one has taken.
     pub(super) fn joined(
         &mut self,
         replayed: &Replayed,
+        time: u64,
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Option<ConnectionId> {
         let State::Entering(entering) = std::mem::replace(&mut self.state, State::Outside) else {
             return None;
         };
-        let id = entering.id.map(Cow::Owned);
-        let connection = entering.session.is_some().then(|| sink.id());
-        let visitor = entering.session.as_deref().map(|session| Visitor {
-            session,
-            tab: &entering.tab,
-            connection: sink.id(),
-        });
-        match rooms.enter(self.room(), &entering.name, visitor) {
+        let Entering {
+            name,
+            id,
+            who,
+            tab,
+            typing,
+            topic,
+            ..
+        } = *entering;
+        let id = id.map(Cow::Owned);
+        let session = who.session.clone();
+        let visitor = self.visitor(who, &tab, sink);
+        match rooms.enter(&self.room, &topic, &name, visitor, time) {
             Ok(entered) => {
                 let (name, roster) = (entered.speaker.name(), entered.roster);
+                let by = Moderator {
+                    session: session.as_deref(),
+                    is_operator: self.rights.moderate,
+                };
+                let is_moderator = rooms.is_moderator(&self.room, by);
                 let history = Some(past(replayed));
-                let welcome = welcome(&name, self.room(), &roster, id, history);
+                let welcome = self.welcome(&name, &roster, id, history, is_moderator);
                 self.lists.spend(welcome.len());
                 sink.send(&welcome);
                 if entered.is_new {
-                    sink.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
+                    sink.publish_except(&topic, &joined(&name, roster.revision).to_json());
                 }
-                self.sees_typing = entering.typing;
-                if self.sees_typing {
-                    sink.join_notices(&typing_topic(self.room()));
+                if typing {
+                    sink.join_notices(&typing_topic(&topic));
                 }
-                self.state = State::Inside(entered.speaker, connection);
+                self.state = State::Inside(Box::new(Inside {
+                    speaker: entered.speaker,
+                    connection: sink.connection(),
+                    session,
+                    topic,
+                    sees_typing: typing,
+                    typed_at: 0,
+                }));
                 entered.replaced
             }
-            Err(name_taken) => {
-                sink.leave(&self.topic);
-                send_error(taken(name_taken).with_about("enter").with_id(id), sink);
+            Err(not_entered) => {
+                sink.leave(&topic);
+                let reply = refused_entry(not_entered);
+                send_error(reply.with_about("enter").with_id(id), sink);
                 None
             }
         }
@@ -303,10 +586,13 @@ impl Member {
         action: bool,
         id: Id<'_>,
         time: u64,
+        rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
-        let name = self.publisher()?.name();
+        let inside = self.publisher()?;
         check_text(&text).map_err(|code| ErrorReply::of(code).with_field("text"))?;
+        let name = inside.speaker.publish(time, rooms.message_rate);
+        let name = name.map_err(silenced)?;
         let message = ServerMessage::Message {
             id,
             from: name.as_str().into(),
@@ -315,41 +601,54 @@ impl Member {
             action,
             position: None,
         };
-        sink.publish(&self.topic, &message.to_json());
+        sink.publish(&inside.topic, &message.to_json());
         Ok(())
     }
 
-    /// The person, if it is in the room and may publish.
-    fn publisher(&self) -> Result<&Arc<Speaker>, Box<ErrorReply<'static>>> {
-        match &self.state {
-            State::Inside(speaker, _) if self.may_publish => Ok(speaker),
-            State::Inside(..) => Err(ErrorReply::of(ErrorCode::Forbidden)),
-            _ => Err(ErrorReply::of(ErrorCode::NotJoined)),
+    /// The member, if it is in the room and its token lets it publish.
+    fn publisher(&self) -> Result<&Inside, Box<ErrorReply<'static>>> {
+        let inside = self.inside()?;
+        match self.rights.publish {
+            true => Ok(inside),
+            false => Err(ErrorReply::of(ErrorCode::Forbidden)),
         }
     }
 
     /// Tells the others that this member writes. Not too often, and not in a room of many members: then it does nothing.
     fn typing(&mut self, time: u64, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
-        let name = self.publisher()?.name();
-        let is_early = time.saturating_sub(self.typed_at) < TYPING_INTERVAL_MS;
-        if is_early || rooms.count(self.room()) > TYPING_MEMBERS_MAX {
+        let inside = self.publisher()?;
+        let Ok(name) = inside.speaker.check(time) else {
+            return Ok(());
+        };
+        let is_early = time.saturating_sub(inside.typed_at) < TYPING_INTERVAL_MS;
+        if is_early || rooms.count(&self.room) > TYPING_MEMBERS_MAX {
             return Ok(());
         }
-        self.typed_at = time;
         let typing = ServerMessage::Typing {
             name: name.as_str().into(),
         };
-        sink.publish_except(&typing_topic(self.room()), &typing.to_json());
+        sink.publish_except(&typing_topic(&inside.topic), &typing.to_json());
+        if let State::Inside(inside) = &mut self.state {
+            inside.typed_at = time;
+        }
         Ok(())
     }
 
     /// All members get both changes, the person's other connections and members of version 1 included.
-    fn rename(&self, name: &str, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
-        let State::Inside(speaker, _) = &self.state else {
-            return Err(ErrorReply::of(ErrorCode::NotJoined));
-        };
+    fn rename(
+        &self,
+        name: &str,
+        id: Id<'_>,
+        time: u64,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
+        let inside = self.inside()?;
         let name = parse_name(name)?;
-        let renamed = rooms.rename(self.room(), speaker, &name);
+        // A new name is as much to read as a message.
+        let counted = inside.speaker.publish(time, rooms.message_rate);
+        counted.map_err(silenced)?;
+        let renamed = rooms.rename(&self.room, &inside.speaker, &name);
         let renamed = renamed.ok_or_else(|| ErrorReply::of(ErrorCode::NotJoined))?;
         let renamed = renamed.map_err(taken)?;
         let left = ServerMessage::Left {
@@ -366,8 +665,8 @@ impl Member {
             was: Some(renamed.was.as_str().into()),
             position: None,
         };
-        sink.publish(&self.topic, &left.to_json());
-        sink.publish(&self.topic, &joined.to_json());
+        sink.publish(&inside.topic, &left.to_json());
+        sink.publish(&inside.topic, &joined.to_json());
         Ok(())
     }
 
@@ -379,11 +678,13 @@ impl Member {
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
-        let by = self.publisher()?.name();
+        let inside = self.publisher()?;
         let text = text.trim();
         check_topic(text).map_err(|code| ErrorReply::of(code).with_field("text"))?;
+        let by = inside.speaker.publish(time, rooms.message_rate);
+        let by = by.map_err(silenced)?;
         let revision = rooms
-            .set_topic(self.room(), text, by.clone(), time)
+            .set_topic(&self.room, text, by.clone(), time)
             .ok_or_else(|| ErrorReply::of(ErrorCode::NotJoined))?;
         let topic = ServerMessage::Topic {
             id,
@@ -393,41 +694,37 @@ impl Member {
             revision,
             position: None,
         };
-        sink.publish(&self.topic, &topic.to_json());
+        sink.publish(&inside.topic, &topic.to_json());
         Ok(())
     }
 
     fn leave(&mut self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
-        if !matches!(self.state, State::Inside(..)) {
+        let State::Inside(inside) = std::mem::replace(&mut self.state, State::Outside) else {
             return Err(ErrorReply::of(ErrorCode::NotJoined));
-        }
-        let State::Inside(speaker, connection) = std::mem::replace(&mut self.state, State::Outside)
-        else {
-            return Ok(());
         };
-        let departed = rooms.leave(self.room(), &speaker, connection);
-        let name = speaker.name();
+        let departed = rooms.leave(&self.room, &inside.speaker, inside.connection);
+        let name = inside.speaker.name();
         let revision = departed.map(|departed| departed.revision);
-        sink.leave(&self.topic);
-        if std::mem::take(&mut self.sees_typing) {
-            sink.leave(&typing_topic(self.room()));
+        sink.leave(&inside.topic);
+        if inside.sees_typing {
+            sink.leave(&typing_topic(&inside.topic));
         }
         // Another connection of the person may stay, and then the names have not changed.
-        let known = || {
-            rooms
-                .roster(self.room())
-                .map_or(0, |roster| roster.revision)
-        };
+        let known = || rooms.roster(&self.room).map_or(0, |roster| roster.revision);
         let own = left(&name, revision.unwrap_or_else(known), id);
         sink.send(&own.to_json());
         if let Some(revision) = revision {
-            sink.publish_except(&self.topic, &left(&name, revision, None).to_json());
+            sink.publish_except(&inside.topic, &left(&name, revision, None).to_json());
         }
         Ok(())
     }
 
-    fn names(&mut self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) {
-        let roster = rooms.roster(self.room());
+    /// The names of a private room are for its members.
+    fn names(&mut self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
+        if self.inside().is_err() && rooms.is_private(&self.room) {
+            return Err(ErrorReply::of(ErrorCode::NotJoined));
+        }
+        let roster = rooms.roster(&self.room);
         let (count, revision) = roster
             .as_ref()
             .map_or((0, 0), |roster| (roster.count, roster.revision));
@@ -443,17 +740,34 @@ impl Member {
         };
         self.lists.spend(list.len());
         sink.send(&list);
+        Ok(())
     }
 
-    fn room(&self) -> &str {
-        self.topic.strip_prefix(TOPIC_PREFIX).unwrap_or(&self.topic)
+    fn welcome(
+        &self,
+        name: &Name,
+        roster: &Roster,
+        id: Id<'_>,
+        history: Option<Past<'_>>,
+        moderator: bool,
+    ) -> String {
+        let welcome = ServerMessage::Welcome {
+            id,
+            you: name.as_str().into(),
+            room: (&*self.room).into(),
+            names: Vec::new(),
+            count: roster.count,
+            revision: roster.revision,
+            limits: ChatLimits::SERVER,
+            topic: roster.topic.as_deref().map(topic),
+            visibility: roster.visibility,
+            slow_seconds: roster.slow_seconds,
+            moderator,
+            history,
+        };
+        welcome.to_json_with_names(roster.list.json())
     }
 }
-
-/// The result of a request: done, or an error reply without `id` and `about`.
-type Done = Result<(), Box<ErrorReply<'static>>>;
-
-type Id<'a> = Option<Cow<'a, str>>;
 
 /// The rooms of the chat and those of `/broadcast` are topics of one server; the path
 /// distinguishes them.
@@ -466,8 +780,35 @@ const TYPING_INTERVAL_MS: u64 = 2_000;
 /// With more members, nobody is told who is writing: each notice would be a message to all of them.
 const TYPING_MEMBERS_MAX: usize = 50;
 
-fn typing_topic(room: &str) -> String {
-    format!("{TYPING_PREFIX}{room}")
+/// The next password of a connection is looked at so much later.
+const PASSWORD_INTERVAL_MS: u64 = 2_000;
+
+/// `topic`: that of the room.
+fn typing_topic(topic: &str) -> String {
+    format!("{TYPING_PREFIX}{}", topic.trim_start_matches('/'))
+}
+
+/// A join that is refused costs as much as one that is not.
+fn refused_join(code: ErrorCode, sink: &mut impl Sink) -> Done {
+    sink.refuse_join();
+    Err(ErrorReply::of(code))
+}
+
+fn refused_entry(not_entered: NotEntered) -> Box<ErrorReply<'static>> {
+    match not_entered {
+        NotEntered::Taken(name_taken) => taken(name_taken),
+        NotEntered::Changed => ErrorReply::of(ErrorCode::Busy),
+    }
+}
+
+/// Why a person may not write now.
+fn silenced(silence: Silence) -> Box<ErrorReply<'static>> {
+    match silence {
+        Silence::Wait(Wait::Rate(wait)) => ErrorReply::of(ErrorCode::TooFast).with_wait(wait),
+        Silence::Wait(Wait::SlowMode(wait)) => ErrorReply::of(ErrorCode::SlowMode).with_wait(wait),
+        Silence::Muted(left) => ErrorReply::of(ErrorCode::Muted).with_wait(left),
+        Silence::Removed => ErrorReply::of(ErrorCode::Removed),
+    }
 }
 
 fn parse_name(name: &str) -> Result<Name, Box<ErrorReply<'static>>> {
@@ -543,27 +884,6 @@ fn past(replayed: &Replayed) -> Past<'static> {
     }
 }
 
-fn welcome(
-    name: &Name,
-    room: &str,
-    roster: &Roster,
-    id: Id<'_>,
-    history: Option<Past<'_>>,
-) -> String {
-    let welcome = ServerMessage::Welcome {
-        id,
-        you: name.as_str().into(),
-        room: room.into(),
-        names: Vec::new(),
-        count: roster.count,
-        revision: roster.revision,
-        limits: ChatLimits::SERVER,
-        topic: roster.topic.as_deref().map(topic),
-        history,
-    };
-    welcome.to_json_with_names(roster.list.json())
-}
-
 fn topic(set: &SetTopic) -> Topic<'_> {
     Topic {
         text: (&*set.text).into(),
@@ -579,16 +899,6 @@ fn joined(name: &Name, revision: u64) -> ServerMessage<'_> {
         name: name.as_str().into(),
         revision,
         was: None,
-        position: None,
-    }
-}
-
-fn left<'a>(name: &'a Name, revision: u64, id: Id<'a>) -> ServerMessage<'a> {
-    ServerMessage::Left {
-        id,
-        name: name.as_str().into(),
-        revision,
-        to: None,
         position: None,
     }
 }

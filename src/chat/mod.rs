@@ -20,8 +20,12 @@
 // | `page`, `page/` | the page: HTML, CSS, scripts |
 // | `protocol` | the messages of both sides |
 // | `request` | parsing the messages of a client |
-// | `member` | one connection: its requests and their effects |
+// | `member`, `effects` | one connection: its requests and their effects |
 // | `speaker` | what the connections of one person share |
+// | `message_rate` | how fast a person may send |
+// | `rules`, `sanctions` | who may enter a room, who moderates it, who may not write |
+// | `passwords`, `invitations` | how somebody is let into a private room |
+// | `moderating` | the requests of moderators |
 // | `list_budget` | how many bytes of lists of names one client may ask for |
 // | `characters` | properties of Unicode characters |
 // | `names` | the rules for members' names |
@@ -32,18 +36,25 @@
 mod access;
 mod api;
 mod characters;
+mod effects;
 mod first_by_name;
 mod handler;
+mod invitations;
 mod list_budget;
 mod member;
+mod message_rate;
+mod moderating;
 mod names;
 mod page;
+mod passwords;
 mod presence;
 mod protocol;
 mod request;
 mod room;
 mod room_name;
 mod route;
+mod rules;
+mod sanctions;
 mod speaker;
 mod subscribers;
 
@@ -53,8 +64,9 @@ pub use names::{NAME_CHARACTERS_MAX, Name, NameError};
 pub use presence::Presence;
 pub use protocol::{
     ChatLimits, ClientMessage, Enter, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX,
-    NAMES_LISTED_MAX, Past, PastGap, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SUBPROTOCOL,
-    SUBPROTOCOL_V2, ServerMessage, TABS_MAX, TAKEN_OVER, TEXT_BYTES_MAX, TOPIC_BYTES_MAX, Topic,
+    Moderation, NAMES_LISTED_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, Past, PastGap, REMOVED,
+    SECRET_BYTES_MAX, SECRET_BYTES_MIN, SUBPROTOCOL, SUBPROTOCOL_V2, ServerMessage, TABS_MAX,
+    TAKEN_OVER, TEXT_BYTES_MAX, TOPIC_BYTES_MAX, Topic, Visibility,
 };
 pub use request::Request;
 pub use room_name::{ROOM_CHARACTERS_MAX, is_room_name};

@@ -15,6 +15,8 @@ use super::names::{NAME_CHARACTERS_MAX, NameError};
 pub const SUBPROTOCOL: &str = "yamabiko.chat.v1";
 /// The name of version 2.
 pub const SUBPROTOCOL_V2: &str = "yamabiko.chat.v2";
+/// The Close code for a connection of somebody whom a moderator has removed.
+pub const REMOVED: u16 = 4003;
 /// The Close code for a connection whose tab has entered the room again by another connection.
 pub const TAKEN_OVER: u16 = 4001;
 
@@ -31,6 +33,10 @@ pub const ID_BYTES_MAX: usize = 64;
 pub const SECRET_BYTES_MIN: usize = 16;
 /// And at most so many.
 pub const SECRET_BYTES_MAX: usize = 64;
+/// Bytes of the password of a room: at least so many.
+pub const PASSWORD_BYTES_MIN: usize = 8;
+/// And at most so many.
+pub const PASSWORD_BYTES_MAX: usize = 128;
 /// Connections of one person in a room. A further one takes over from the oldest.
 pub const TABS_MAX: usize = 16;
 /// Maximum number of names in a list; `count` is the number of all members.
@@ -79,6 +85,75 @@ pub enum ClientMessage<'a> {
     Leave,
     /// Request the names of the members.
     Names,
+    /// Version 2, for moderators: something that changes the room for others.
+    #[serde(untagged)]
+    Moderate(Moderation<'a>),
+}
+
+/// What a moderator does. In JSON each is a `type` of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Moderation<'a> {
+    /// Let somebody write nothing.
+    Mute {
+        /// The name.
+        name: Cow<'a, str>,
+        /// For so long; 0 ends it.
+        seconds: u64,
+    },
+    /// Remove somebody from the room.
+    Kick {
+        /// The name.
+        name: Cow<'a, str>,
+    },
+    /// The same, and do not let the person in again.
+    Ban {
+        /// The name.
+        name: Cow<'a, str>,
+        /// For so long.
+        seconds: u64,
+    },
+    /// Delete a message.
+    Delete {
+        /// The position of the message.
+        position: Cow<'a, str>,
+    },
+    /// Let each person write one message in so many seconds.
+    Slow {
+        /// 0 ends it.
+        seconds: u64,
+    },
+    /// Request an invitation to a private room.
+    Invite {
+        /// Valid for so long.
+        seconds: u64,
+    },
+    /// Make all invitations void.
+    Revoke,
+}
+
+/// Who may enter a room that was created, and who finds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Visibility {
+    /// It is in the list of rooms.
+    #[default]
+    Listed,
+    /// It is not in the list; who knows its name may enter.
+    Unlisted,
+    /// Who has its password or an invitation may enter.
+    Private,
+    /// A visibility that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Visibility {
+    fn is_listed(&self) -> bool {
+        *self == Visibility::Listed
+    }
 }
 
 /// A request of version 2 to join a room.
@@ -102,6 +177,15 @@ pub struct Enter<'a> {
     /// Whether it wants to know who is writing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub typing: bool,
+    /// Create the room, which must not exist. Needs a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub create: Option<Visibility>,
+    /// The password of a private room, [`PASSWORD_BYTES_MIN`] to [`PASSWORD_BYTES_MAX`] bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<Cow<'a, str>>,
+    /// An invitation to a private room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<Cow<'a, str>>,
 }
 
 impl<'a> Enter<'a> {
@@ -114,6 +198,9 @@ impl<'a> Enter<'a> {
             after: None,
             history: None,
             typing: false,
+            create: None,
+            password: None,
+            invitation: None,
         }
     }
 }
@@ -185,6 +272,15 @@ pub enum ServerMessage<'a> {
         /// The topic of the room, if it has one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         topic: Option<Topic<'a>>,
+        /// Who may enter the room.
+        #[serde(skip_serializing_if = "Visibility::is_listed", default)]
+        visibility: Visibility,
+        /// The least time between two messages of a person, in seconds.
+        #[serde(skip_serializing_if = "is_zero", default)]
+        slow_seconds: u64,
+        /// You moderate the room.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        moderator: bool,
         /// Version 2: the messages of the past that follow.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         history: Option<Past<'a>>,
@@ -261,6 +357,38 @@ pub enum ServerMessage<'a> {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         position: Option<Cow<'a, str>>,
     },
+    /// A moderator has changed something for others.
+    Moderated {
+        /// The `id` of the request.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<Cow<'a, str>>,
+        /// The `type` of the request.
+        action: Cow<'a, str>,
+        /// The name of the moderator.
+        by: Cow<'a, str>,
+        /// The name of the person that it is about.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        name: Option<Cow<'a, str>>,
+        /// For so long, or the least time between two messages; 0: it has ended.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        seconds: Option<u64>,
+        /// The position of the message that was deleted.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        target: Option<Cow<'a, str>>,
+        /// Its place in the room's history.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        position: Option<Cow<'a, str>>,
+    },
+    /// An invitation to the private room, for the moderator that has asked for it.
+    Invitation {
+        /// The `id` of the request.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<Cow<'a, str>>,
+        /// For `enter`.
+        invitation: Cow<'a, str>,
+        /// How long it is valid, in milliseconds since 1970-01-01 UTC.
+        until: u64,
+    },
     /// The names of the members.
     Names {
         /// The `id` of the request.
@@ -326,6 +454,9 @@ pub struct ErrorReply<'a> {
     /// With [`ErrorCode::NameTaken`]: a free name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub suggestion: Option<Cow<'a, str>>,
+    /// Try again after so many milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wait_ms: Option<u64>,
 }
 
 /// The error of a request.
@@ -371,6 +502,30 @@ pub enum ErrorCode {
     Forbidden,
     /// The client has asked for too many names in a short time.
     TooOften,
+    /// The person sends faster than the server allows.
+    TooFast,
+    /// The room is in slow mode.
+    SlowMode,
+    /// A moderator lets the person write nothing.
+    Muted,
+    /// A moderator has removed the person from the room.
+    Removed,
+    /// The person may not enter the room for a time.
+    Banned,
+    /// The room is private, and needs a password or an invitation.
+    PasswordRequired,
+    /// The password of the room is another one.
+    PasswordWrong,
+    /// The room cannot be created: it exists.
+    RoomExists,
+    /// Only the creator of the room and operators may do this.
+    NotModerator,
+    /// Nobody in the room has this name.
+    NoMember,
+    /// The room is not private, so that it has no invitations.
+    NotPrivate,
+    /// The server cannot do this now.
+    Busy,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,
@@ -387,8 +542,24 @@ impl ClientMessage<'_> {
             ClientMessage::Typing => "typing",
             ClientMessage::Rename { .. } => "rename",
             ClientMessage::Topic { .. } => "topic",
+            ClientMessage::Moderate(moderation) => moderation.kind(),
             ClientMessage::Leave => "leave",
             ClientMessage::Names => "names",
+        }
+    }
+}
+
+impl Moderation<'_> {
+    /// The `type` in its JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Moderation::Mute { .. } => "mute",
+            Moderation::Kick { .. } => "kick",
+            Moderation::Ban { .. } => "ban",
+            Moderation::Delete { .. } => "delete",
+            Moderation::Slow { .. } => "slow",
+            Moderation::Invite { .. } => "invite",
+            Moderation::Revoke => "revoke",
         }
     }
 }
@@ -404,6 +575,7 @@ impl<'a> ErrorReply<'a> {
             about: None,
             field: None,
             suggestion: None,
+            wait_ms: None,
         })
     }
 
@@ -419,6 +591,19 @@ impl<'a> ErrorReply<'a> {
 
     pub(super) fn with_field(mut self: Box<Self>, field: &'static str) -> Box<Self> {
         self.field = Some(field.into());
+        self
+    }
+
+    /// The sentence tells the time, too.
+    pub(super) fn with_wait(mut self: Box<Self>, wait_ms: u64) -> Box<Self> {
+        let seconds = wait_ms.div_ceil(1000);
+        let wait = match seconds {
+            1 => "1 second".to_owned(),
+            ..120 => format!("{seconds} seconds"),
+            seconds => format!("{} minutes", seconds.div_ceil(60)),
+        };
+        self.text = format!("{} Try again in {wait}.", self.text).into();
+        self.wait_ms = Some(wait_ms);
         self
     }
 
@@ -445,7 +630,7 @@ impl ErrorCode {
             }
             ErrorCode::NotJson => "The message is not a JSON object.".into(),
             ErrorCode::UnknownType => {
-                "The type must be join, message, action, leave or names; in version 2 also enter, rename, topic or typing.".into()
+                "The type must be join, message, action, leave or names; in version 2 also enter, rename, topic, typing or one for moderators.".into()
             }
             ErrorCode::MissingField => "A required field is missing.".into(),
             ErrorCode::WrongField => format!(
@@ -481,6 +666,22 @@ impl ErrorCode {
             ErrorCode::TextInvalid => {
                 "A text must not contain control characters other than tabs and line ends.".into()
             }
+            ErrorCode::TooFast => "You send too fast.".into(),
+            ErrorCode::SlowMode => "The room is in slow mode.".into(),
+            ErrorCode::Muted => "A moderator does not let you write here for a time.".into(),
+            ErrorCode::Removed => "A moderator has removed you from this room.".into(),
+            ErrorCode::Banned => "A moderator does not let you into this room for a time.".into(),
+            ErrorCode::PasswordRequired => {
+                "This room is private: it needs its password or an invitation.".into()
+            }
+            ErrorCode::PasswordWrong => "This is not the password of the room.".into(),
+            ErrorCode::RoomExists => "There is a room of this name already.".into(),
+            ErrorCode::NotModerator => {
+                "Only the creator of the room and the operator may do this.".into()
+            }
+            ErrorCode::NoMember => "Nobody in this room has this name.".into(),
+            ErrorCode::NotPrivate => "Only a private room has invitations.".into(),
+            ErrorCode::Busy => "The server cannot do this now. Try again in some seconds.".into(),
             ErrorCode::Unknown => "The message is invalid.".into(),
         }
     }
@@ -528,6 +729,10 @@ impl ClientMessage<'_> {
     pub fn to_json(&self) -> String {
         json(self)
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Strings, numbers and lists of them can always be written as JSON: there is no error to
@@ -588,7 +793,7 @@ mod tests {
             read(r#"{"type":"joined","name":"Bo","revision":2,"avatar":"x"}"#),
             joined
         );
-        let error = read(r#"{"type":"error","code":"too_fast","text":"Slow down."}"#);
+        let error = read(r#"{"type":"error","code":"too_odd","text":"Slow down."}"#);
         assert!(matches!(error, ServerMessage::Error(reply) if reply.code == ErrorCode::Unknown));
     }
 }

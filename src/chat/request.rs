@@ -10,9 +10,10 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::invitations::INVITATION_BYTES_MAX;
 use super::protocol::{
-    ClientMessage, Enter, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX, SECRET_BYTES_MAX,
-    SECRET_BYTES_MIN,
+    ClientMessage, Enter, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX, Moderation,
+    PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Visibility,
 };
 use crate::server::Position;
 
@@ -59,22 +60,18 @@ impl<'a> Request<'a> {
 }
 
 fn message_of<'a>(fields: Fields<'a>) -> Result<ClientMessage<'a>, Box<ErrorReply<'a>>> {
-    let Fields {
-        kind, name, text, ..
-    } = fields;
-    match kind.required("type")?.as_ref() {
+    let mut fields = fields;
+    let kind = std::mem::take(&mut fields.kind).required("type")?;
+    let (name, text) = (
+        std::mem::take(&mut fields.name),
+        std::mem::take(&mut fields.text),
+    );
+    match kind.as_ref() {
         "join" => match name.required("name") {
             Ok(name) => Ok(ClientMessage::Join { name }),
             Err(reply) => Err(reply.with_about("join")),
         },
-        "enter" => match enter(
-            name,
-            fields.session,
-            fields.tab,
-            fields.after,
-            fields.history,
-            fields.typing,
-        ) {
+        "enter" => match enter(Fields { name, ..fields }) {
             Ok(enter) => Ok(ClientMessage::Enter(Box::new(enter))),
             Err(reply) => Err(reply.with_about("enter")),
         },
@@ -97,25 +94,69 @@ fn message_of<'a>(fields: Fields<'a>) -> Result<ClientMessage<'a>, Box<ErrorRepl
         "typing" => Ok(ClientMessage::Typing),
         "leave" => Ok(ClientMessage::Leave),
         "names" => Ok(ClientMessage::Names),
-        _ => Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type")),
+        kind => match MODERATIONS.iter().find(|known| **known == kind) {
+            Some(kind) => moderation(kind, Fields { name, ..fields })
+                .map(ClientMessage::Moderate)
+                .map_err(|reply| reply.with_about(kind)),
+            None => Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type")),
+        },
     }
 }
 
-fn enter<'a>(
-    name: Field<'a>,
-    session: Field<'a>,
-    tab: Field<'a>,
-    after: Field<'a>,
-    history: Field<'a>,
-    typing: Field<'a>,
-) -> Result<Enter<'a>, Box<ErrorReply<'a>>> {
+fn enter(fields: Fields<'_>) -> Result<Enter<'_>, Box<ErrorReply<'_>>> {
     Ok(Enter {
-        name: name.required("name")?,
-        session: session.secret("session")?,
-        tab: tab.secret("tab")?,
-        after: after.position("after")?,
-        history: history.number("history")?,
-        typing: typing.flag("typing")?,
+        name: fields.name.required("name")?,
+        session: fields.session.secret("session")?,
+        tab: fields.tab.secret("tab")?,
+        after: fields.after.position("after")?,
+        history: fields.history.number("history")?,
+        typing: fields.typing.flag("typing")?,
+        create: fields.create.visibility("create")?,
+        password: fields
+            .password
+            .of_length("password", PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX)?,
+        invitation: fields
+            .invitation
+            .of_length("invitation", 1..=INVITATION_BYTES_MAX)?,
+    })
+}
+
+/// The types of [`Moderation`].
+const MODERATIONS: [&str; 7] = ["mute", "kick", "ban", "delete", "slow", "invite", "revoke"];
+
+/// `kind`: one of [`MODERATIONS`].
+fn moderation<'a>(kind: &str, fields: Fields<'a>) -> Result<Moderation<'a>, Box<ErrorReply<'a>>> {
+    let Fields {
+        name,
+        seconds,
+        position,
+        ..
+    } = fields;
+    let missing = || ErrorReply::of(ErrorCode::MissingField).with_field("seconds");
+    let seconds = seconds
+        .number("seconds")
+        .and_then(|seconds| seconds.ok_or_else(missing));
+    Ok(match kind {
+        "mute" => Moderation::Mute {
+            name: name.required("name")?,
+            seconds: seconds?,
+        },
+        "kick" => Moderation::Kick {
+            name: name.required("name")?,
+        },
+        "ban" => Moderation::Ban {
+            name: name.required("name")?,
+            seconds: seconds?,
+        },
+        "delete" => Moderation::Delete {
+            position: match position.position("position")? {
+                Some(position) => position,
+                None => return Err(ErrorReply::of(ErrorCode::MissingField).with_field("position")),
+            },
+        },
+        "slow" => Moderation::Slow { seconds: seconds? },
+        "invite" => Moderation::Invite { seconds: seconds? },
+        _ => Moderation::Revoke,
     })
 }
 
@@ -132,6 +173,11 @@ struct Fields<'a> {
     after: Field<'a>,
     history: Field<'a>,
     typing: Field<'a>,
+    create: Field<'a>,
+    password: Field<'a>,
+    invitation: Field<'a>,
+    seconds: Field<'a>,
+    position: Field<'a>,
 }
 
 /// One field: its type is checked only if the message needs it.
@@ -174,11 +220,27 @@ impl<'a> Field<'a> {
     }
 
     fn secret(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Box<ErrorReply<'a>>> {
-        let secret = self.optional(field)?;
-        let lengths = SECRET_BYTES_MIN..=SECRET_BYTES_MAX;
-        match secret {
-            Some(secret) if !lengths.contains(&secret.len()) => Err(wrong(field)),
-            secret => Ok(secret),
+        self.of_length(field, SECRET_BYTES_MIN..=SECRET_BYTES_MAX)
+    }
+
+    fn of_length(
+        self,
+        field: &'static str,
+        lengths: std::ops::RangeInclusive<usize>,
+    ) -> Result<Option<Cow<'a, str>>, Box<ErrorReply<'a>>> {
+        match self.optional(field)? {
+            Some(text) if !lengths.contains(&text.len()) => Err(wrong(field)),
+            text => Ok(text),
+        }
+    }
+
+    fn visibility(self, field: &'static str) -> Result<Option<Visibility>, Box<ErrorReply<'a>>> {
+        match self.optional(field)?.as_deref() {
+            None => Ok(None),
+            Some("listed") => Ok(Some(Visibility::Listed)),
+            Some("unlisted") => Ok(Some(Visibility::Unlisted)),
+            Some("private") => Ok(Some(Visibility::Private)),
+            Some(_) => Err(wrong(field)),
         }
     }
 
@@ -212,6 +274,11 @@ enum Key {
     After,
     History,
     Typing,
+    Create,
+    Password,
+    Invitation,
+    Seconds,
+    Position,
     #[serde(other)]
     Unknown,
 }
@@ -244,6 +311,11 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 Key::After => fields.after = map.next_value()?,
                 Key::History => fields.history = map.next_value()?,
                 Key::Typing => fields.typing = map.next_value()?,
+                Key::Create => fields.create = map.next_value()?,
+                Key::Password => fields.password = map.next_value()?,
+                Key::Invitation => fields.invitation = map.next_value()?,
+                Key::Seconds => fields.seconds = map.next_value()?,
+                Key::Position => fields.position = map.next_value()?,
                 Key::Unknown => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -342,7 +414,25 @@ mod tests {
                 after: Some("00a1b2c3d4e5f607-42".into()),
                 history: Some(200),
                 typing: true,
+                create: Some(Visibility::Private),
+                password: Some("p".repeat(PASSWORD_BYTES_MIN).into()),
+                invitation: Some("i".repeat(INVITATION_BYTES_MAX).into()),
             })),
+            ClientMessage::Moderate(Moderation::Mute {
+                name: "Bo".into(),
+                seconds: 60,
+            }),
+            ClientMessage::Moderate(Moderation::Kick { name: "Bo".into() }),
+            ClientMessage::Moderate(Moderation::Ban {
+                name: "Bo".into(),
+                seconds: 60,
+            }),
+            ClientMessage::Moderate(Moderation::Delete {
+                position: "00a1b2c3d4e5f607-42".into(),
+            }),
+            ClientMessage::Moderate(Moderation::Slow { seconds: 0 }),
+            ClientMessage::Moderate(Moderation::Invite { seconds: 60 }),
+            ClientMessage::Moderate(Moderation::Revoke),
             ClientMessage::Action {
                 text: "waves".into(),
             },
@@ -492,7 +582,39 @@ mod tests {
         wrong(r#""history":"42""#, "history");
         wrong(r#""history":-1"#, "history");
         wrong(r#""typing":1"#, "typing");
+        wrong(r#""create":"secret""#, "create");
+        for bytes in [PASSWORD_BYTES_MIN - 1, PASSWORD_BYTES_MAX + 1] {
+            wrong(
+                &format!(r#""password":"{}""#, "p".repeat(bytes)),
+                "password",
+            );
+        }
+        for bytes in [0, INVITATION_BYTES_MAX + 1] {
+            wrong(
+                &format!(r#""invitation":"{}""#, "i".repeat(bytes)),
+                "invitation",
+            );
+        }
         assert_eq!(reply(r#"{"type":"enter"}"#).0, ErrorCode::MissingField);
+    }
+
+    #[test]
+    fn fields_of_moderators_are_checked_and_each_is_named() {
+        let of = |kind: &str, fields: &str| {
+            let (code, about, field, _) = reply(&format!(r#"{{"type":"{kind}"{fields}}}"#));
+            assert_eq!(about.as_deref(), Some(kind));
+            (code, field.unwrap_or_default())
+        };
+        let missing = |field: &str| (ErrorCode::MissingField, field.to_owned());
+        let wrong = |field: &str| (ErrorCode::WrongField, field.to_owned());
+        assert_eq!(of("mute", r#","seconds":5"#), missing("name"));
+        assert_eq!(of("mute", r#","name":"Bo""#), missing("seconds"));
+        assert_eq!(of("ban", r#","name":"Bo","seconds":"5""#), wrong("seconds"));
+        assert_eq!(of("kick", ""), missing("name"));
+        assert_eq!(of("slow", r#","seconds":-1"#), wrong("seconds"));
+        assert_eq!(of("invite", ""), missing("seconds"));
+        assert_eq!(of("delete", ""), missing("position"));
+        assert_eq!(of("delete", r#","position":"42""#), wrong("position"));
     }
 
     #[test]

@@ -8,6 +8,11 @@
 //! is called under it. A room exists while it has members, so the number of connections
 //! bounds the memory.
 //!
+//! # Created rooms
+//!
+//! A room that somebody has created is kept without members, because its [`Rules`] would be lost. At most [`EMPTY_ROOMS_MAX`] are: the
+//! one that has been empty for longest ends.
+//!
 //! # People and connections
 //!
 //! A name belongs to a person. A person without a session is one connection. With a session, a secret of the client, any number of
@@ -36,20 +41,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::first_by_name::FirstByName;
+use super::message_rate::MessageRate;
 use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_skeleton};
-use super::protocol::{NAMES_LISTED_MAX, TABS_MAX, json};
+use super::passwords::PasswordThread;
+use super::protocol::{NAMES_LISTED_MAX, TABS_MAX, Visibility, json};
+use super::rules::{Creation, Entrance, PRIVATE_PREFIX, Rules};
+use super::sanctions::{Identity, Sanction};
 use super::speaker::Speaker;
 use crate::server::ConnectionId;
 
 /// All rooms that have members.
 #[derive(Debug, Default)]
 pub(super) struct RoomDirectory {
-    directory: Mutex<HashMap<Box<str>, SharedRoom>>,
+    directory: Mutex<HashMap<Box<str>, Known>>,
+    /// Created rooms without members, the one first that has been empty for longest.
+    empty: Mutex<BTreeMap<u64, Box<str>>>,
+    /// How fast a person may send. `None`: no limit.
+    pub(super) message_rate: Option<MessageRate>,
+    pub(super) passwords: PasswordThread,
     /// The number of joins and leaves in all rooms; not less than any revision.
     changes: AtomicU64,
 }
 
 type SharedRoom = Arc<Mutex<ChatRoom>>;
+
+/// A room in the directory.
+#[derive(Debug)]
+struct Known {
+    room: SharedRoom,
+    /// It is in the list of rooms.
+    is_listed: bool,
+}
 
 /// The members of a room at one revision of its names.
 #[derive(Clone, Debug)]
@@ -58,6 +80,8 @@ pub(super) struct Roster {
     pub(super) count: usize,
     pub(super) revision: u64,
     pub(super) topic: Option<Arc<SetTopic>>,
+    pub(super) visibility: Visibility,
+    pub(super) slow_seconds: u64,
 }
 
 /// A topic that a member has set.
@@ -112,6 +136,9 @@ pub(super) struct ChatRoom {
     topic: Option<Arc<SetTopic>>,
     /// How often the topic was set.
     topic_revision: u64,
+    rules: Rules,
+    /// Since this change of the directory the room is created and has no members.
+    empty_since: Option<u64>,
     /// All members have left: the directory has removed the room or is going to. It cannot be
     /// joined any more.
     ended: bool,
@@ -125,18 +152,46 @@ pub(super) struct ChatRoom {
 struct Person {
     name: Name,
     speaker: Arc<Speaker>,
-    /// `None`: one connection, which is not listed below.
-    session: Option<Box<str>>,
+    /// Without a session: one connection.
+    who: Identity,
     /// The oldest first: at most [`TABS_MAX`].
     tabs: Vec<(Box<str>, ConnectionId)>,
 }
 
-/// A connection of a person with a session.
-#[derive(Clone, Copy, Debug)]
+/// A connection that enters.
+#[derive(Clone, Debug)]
 pub(super) struct Visitor<'a> {
-    pub(super) session: &'a str,
+    pub(super) who: Identity,
     pub(super) tab: &'a str,
-    pub(super) connection: ConnectionId,
+    /// `None` in tests without a server.
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) is_operator: bool,
+}
+
+/// Why a connection cannot enter.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotEntered {
+    Taken(NameTaken),
+    /// The room that it has subscribed to has ended meanwhile, or another one has its name.
+    Changed,
+}
+
+/// Who wants to moderate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moderator<'a> {
+    pub(super) session: Option<&'a str>,
+    pub(super) is_operator: bool,
+}
+
+/// Why a room is not moderated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotModerated {
+    /// Neither the creator of the room nor an operator; or only an operator may do this to a moderator.
+    Forbidden,
+    /// Nobody in the room has this name.
+    NoMember,
+    /// A room that is not private needs no invitation.
+    NotPrivate,
 }
 
 /// A connection is in the room.
@@ -159,6 +214,15 @@ pub(super) struct Renamed {
     pub(super) joined_revision: u64,
 }
 
+/// A moderator has removed a person.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Removed {
+    pub(super) name: Name,
+    pub(super) connections: Vec<ConnectionId>,
+    /// The revision of this change, if the person has not left just before.
+    pub(super) left_revision: Option<u64>,
+}
+
 /// A person has left with its last connection.
 #[derive(Debug)]
 pub(super) struct Departed {
@@ -173,6 +237,62 @@ pub(super) struct NameTaken {
 }
 
 impl RoomDirectory {
+    /// Whether somebody may enter a room, and the name under which its messages are published, if that is not the room's own.
+    pub(super) fn entrance(
+        &self,
+        room: &str,
+        who: &Identity,
+        is_operator: bool,
+        invitation: Option<&str>,
+        now: u64,
+    ) -> (Entrance, Option<Box<str>>) {
+        let entrance = self.with_room(room, |room| {
+            let entrance = room.rules.entrance(who, is_operator, invitation, now);
+            (entrance, room.rules.private_topic().map(Into::into))
+        });
+        entrance.unwrap_or((Entrance::Open, None))
+    }
+
+    /// A session has shown the password of the room with this topic.
+    pub(super) fn admit(&self, room: &str, topic: &str, session: Option<Box<str>>) {
+        self.with_room(room, |room| {
+            if room.rules.private_topic() == Some(topic) {
+                room.rules.admit(session);
+            }
+        });
+    }
+
+    /// Creates a room. Returns whether there was none of this name.
+    pub(super) fn create(&self, room: &str, creation: Creation) -> bool {
+        let rules = Rules::of(creation);
+        let shared = {
+            let mut directory = lock(&self.directory);
+            if directory.contains_key(room) {
+                return false;
+            }
+            let is_listed = rules.visibility() == Visibility::Listed;
+            let mut created = ChatRoom::new(self.changes.load(Ordering::Relaxed));
+            created.rules = rules;
+            let shared = SharedRoom::new(Mutex::new(created));
+            let known = Known {
+                room: shared.clone(),
+                is_listed,
+            };
+            directory.insert(room.into(), known);
+            shared
+        };
+        let order = self.changes.fetch_add(1, Ordering::Relaxed);
+        self.emptied(room, &mut lock(&shared), order);
+        self.end_longest_empty();
+        true
+    }
+
+    /// Whether the names of this room are for its members only.
+    pub(super) fn is_private(&self, room: &str) -> bool {
+        self.with_room(room, |room| room.rules.private_topic().is_some())
+            .unwrap_or(false)
+    }
+
     /// Whether the name is free now. Asked before a join has effects that a refusal would have
     /// to undo.
     pub(super) fn check_free(&self, room: &str, name: &Name) -> Result<(), NameTaken> {
@@ -197,31 +317,42 @@ impl RoomDirectory {
     }
 
     /// Adds a connection of a person to the room, if the name is free or the person's own.
+    ///
+    /// `topic`: what the connection has subscribed to. `now`: milliseconds since 1970-01-01 UTC.
     pub(super) fn enter(
         &self,
         room: &str,
+        topic: &str,
         name: &Name,
-        visitor: Option<Visitor<'_>>,
-    ) -> Result<Entered, NameTaken> {
+        visitor: Visitor<'_>,
+        now: u64,
+    ) -> Result<Entered, NotEntered> {
         let entered = self.in_open_room(room, |room| {
-            let own = visitor.is_some_and(|visitor| room.is_of(name, visitor.session));
+            if !room.has_topic(topic) {
+                return Some(Err(NotEntered::Changed));
+            }
+            let session = visitor.who.session.as_deref();
+            let own = session.is_some_and(|session| room.is_of(name, session));
             if !own {
                 if !room.is_free(name) {
                     return None;
                 }
                 self.changes.fetch_add(1, Ordering::Relaxed);
-                room.insert(name, visitor.map(|visitor| visitor.session.into()));
+                room.insert(name, &visitor, now);
+                if let Some(order) = room.empty_since.take() {
+                    lock(&self.empty).remove(&order);
+                }
             }
             let person = room.names.get_mut(name.key())?;
-            let replaced = visitor.and_then(|visitor| person.add_tab(visitor));
-            Some(Entered {
+            let replaced = person.add_tab(&visitor);
+            Some(Ok(Entered {
                 speaker: person.speaker.clone(),
                 roster: room.roster(),
                 is_new: !own,
                 replaced,
-            })
+            }))
         });
-        entered.ok_or_else(|| self.substitute(room, name))
+        entered.unwrap_or_else(|| Err(NotEntered::Taken(self.substitute(room, name))))
     }
 
     /// Removes a connection of a person from the room: of a person without a session, its only one. If the name has left with it,
@@ -236,14 +367,17 @@ impl RoomDirectory {
         let (departed, ended) = {
             let mut locked = lock(&shared);
             let name = locked.remove_connection(speaker, connection)?;
-            self.changes.fetch_add(1, Ordering::Relaxed);
-            locked.ended = locked.names.is_empty();
+            let order = self.changes.fetch_add(1, Ordering::Relaxed);
             let revision = locked.revision;
+            if locked.names.is_empty() {
+                self.emptied(room, &mut locked, order);
+            }
             (Departed { name, revision }, locked.ended)
         };
         if ended {
             self.discard(room, &shared);
         }
+        self.end_longest_empty();
         Some(departed)
     }
 
@@ -283,6 +417,114 @@ impl RoomDirectory {
         })
     }
 
+    /// Whether this person moderates the room.
+    pub(super) fn is_moderator(&self, room: &str, by: Moderator<'_>) -> bool {
+        self.moderate(room, by, |_| Ok(())).is_ok()
+    }
+
+    /// Lets nobody with this name write, until then. A time in the past ends it.
+    pub(super) fn mute(
+        &self,
+        room: &str,
+        by: Moderator<'_>,
+        name: &Name,
+        until: u64,
+        now: u64,
+    ) -> Result<Name, NotModerated> {
+        self.moderate(room, by, |room| {
+            let person = room.named(name, by)?;
+            person.speaker.set_muted_until(until);
+            let (name, who) = (person.name.clone(), person.who.clone());
+            room.rules.sanction(&who, Sanction::Mute, until, now);
+            Ok(name)
+        })
+    }
+
+    /// Removes a person from the room at once, with all its connections; the caller closes them. With `banned_until`, it may not enter again
+    /// until then.
+    pub(super) fn remove(
+        &self,
+        room: &str,
+        by: Moderator<'_>,
+        name: &Name,
+        banned_until: Option<u64>,
+        now: u64,
+    ) -> Result<Removed, NotModerated> {
+        let (speaker, removed) = self.moderate(room, by, |room| {
+            let person = room.named(name, by)?;
+            person.speaker.remove();
+            let connections = person.tabs.iter().map(|(_, connection)| *connection);
+            let removed = Removed {
+                name: person.name.clone(),
+                connections: connections.collect(),
+                left_revision: None,
+            };
+            let (speaker, who) = (person.speaker.clone(), person.who.clone());
+            if let Some(until) = banned_until {
+                room.rules.sanction(&who, Sanction::Ban, until, now);
+            }
+            Ok((speaker, removed))
+        })?;
+        let departed = self.leave(room, &speaker, None);
+        Ok(Removed {
+            left_revision: departed.map(|departed| departed.revision),
+            ..removed
+        })
+    }
+
+    /// Sets the least time between two messages of a person.
+    pub(super) fn set_slow(
+        &self,
+        room: &str,
+        by: Moderator<'_>,
+        seconds: u64,
+    ) -> Result<(), NotModerated> {
+        self.moderate(room, by, |room| {
+            room.rules.set_slow_seconds(seconds);
+            Ok(())
+        })
+    }
+
+    /// An invitation to a private room, up to this time in seconds since 1970-01-01 UTC.
+    pub(super) fn invite(
+        &self,
+        room: &str,
+        by: Moderator<'_>,
+        until: u64,
+    ) -> Result<String, NotModerated> {
+        self.moderate(room, by, |room| {
+            room.rules.invitation(until).ok_or(NotModerated::NotPrivate)
+        })
+    }
+
+    /// Makes all invitations to a room void.
+    pub(super) fn revoke_invitations(
+        &self,
+        room: &str,
+        by: Moderator<'_>,
+        key: [u8; 32],
+    ) -> Result<(), NotModerated> {
+        self.moderate(room, by, |room| match room.rules.revoke_invitations(key) {
+            true => Ok(()),
+            false => Err(NotModerated::NotPrivate),
+        })
+    }
+
+    fn moderate<T>(
+        &self,
+        room: &str,
+        by: Moderator<'_>,
+        call: impl FnOnce(&mut ChatRoom) -> Result<T, NotModerated>,
+    ) -> Result<T, NotModerated> {
+        let moderated = self.with_room(room, |room| {
+            match by.is_operator || room.rules.is_owner(by.session) {
+                true => call(room),
+                false => Err(NotModerated::Forbidden),
+            }
+        });
+        moderated.unwrap_or(Err(NotModerated::NoMember))
+    }
+
     /// How many members a room has.
     pub(super) fn count(&self, room: &str) -> usize {
         self.with_room(room, |room| room.names.len()).unwrap_or(0)
@@ -302,9 +544,9 @@ impl RoomDirectory {
         sees: impl Fn(&str) -> bool,
     ) -> (usize, Vec<(Box<str>, usize)>) {
         let mut first = FirstByName::new(max);
-        for (room, shared) in &*lock(&self.directory) {
-            if **room > *after && sees(room) {
-                first.add(room, shared.clone());
+        for (room, known) in &*lock(&self.directory) {
+            if known.is_listed && **room > *after && sees(room) {
+                first.add(room, known.room.clone());
             }
         }
         let (total, rooms) = first.finish();
@@ -343,8 +585,15 @@ impl RoomDirectory {
             let shared = self.find_or_new(room);
             let mut locked = lock(&shared);
             if !locked.ended {
-                // A new room does not stay empty: its first name is free.
-                return enter(&mut locked);
+                let entered = enter(&mut locked);
+                // A new room that was not entered after all does not stay.
+                locked.ended = locked.names.is_empty() && !locked.rules.is_created();
+                let ended = locked.ended;
+                drop(locked);
+                if ended {
+                    self.discard(room, &shared);
+                }
+                return entered;
             }
             drop(locked);
             self.discard(room, &shared);
@@ -352,19 +601,59 @@ impl RoomDirectory {
     }
 
     fn find(&self, room: &str) -> Option<SharedRoom> {
-        lock(&self.directory).get(room).cloned()
+        let directory = lock(&self.directory);
+        directory.get(room).map(|known| known.room.clone())
     }
 
     fn find_or_new(&self, room: &str) -> SharedRoom {
         let mut directory = lock(&self.directory);
-        if let Some(shared) = directory.get(room) {
-            return shared.clone();
+        if let Some(known) = directory.get(room) {
+            return known.room.clone();
         }
         // An earlier room of this name has ended, and its changes are counted.
         let revision = self.changes.load(Ordering::Relaxed);
         let shared = SharedRoom::new(Mutex::new(ChatRoom::new(revision)));
-        directory.insert(room.into(), shared.clone());
+        let known = Known {
+            room: shared.clone(),
+            is_listed: true,
+        };
+        directory.insert(room.into(), known);
         shared
+    }
+
+    /// The last member has left, or nobody has entered yet: a created room waits for the next one, another one ends. `order`: the
+    /// number of this change.
+    fn emptied(&self, name: &str, room: &mut ChatRoom, order: u64) {
+        if !room.rules.is_created() {
+            room.ended = true;
+            return;
+        }
+        room.empty_since = Some(order);
+        lock(&self.empty).insert(order, name.into());
+    }
+
+    /// Ends created rooms without members, if there are too many.
+    fn end_longest_empty(&self) {
+        let longest = {
+            let mut empty = lock(&self.empty);
+            match empty.len() > EMPTY_ROOMS_MAX {
+                true => empty.pop_first(),
+                false => None,
+            }
+        };
+        let Some((order, name)) = longest else { return };
+        let Some(shared) = self.find(&name) else {
+            return;
+        };
+        let ended = {
+            let mut room = lock(&shared);
+            // Somebody may have entered meanwhile.
+            room.ended |= room.empty_since == Some(order);
+            room.ended
+        };
+        if ended {
+            self.discard(&name, &shared);
+        }
     }
 
     /// Removes an ended room from the directory, unless it already has a new one with this
@@ -373,7 +662,7 @@ impl RoomDirectory {
         let mut directory = lock(&self.directory);
         if directory
             .get(room)
-            .is_some_and(|shared| Arc::ptr_eq(shared, ended))
+            .is_some_and(|known| Arc::ptr_eq(&known.room, ended))
         {
             directory.remove(room);
         }
@@ -395,6 +684,8 @@ impl ChatRoom {
             list: None,
             topic: None,
             topic_revision: 0,
+            rules: Rules::default(),
+            empty_since: None,
             ended: false,
             #[cfg(test)]
             looked_up: std::cell::Cell::default(),
@@ -418,6 +709,8 @@ impl ChatRoom {
             count: names.len(),
             revision: self.revision,
             topic: self.topic.clone(),
+            visibility: self.rules.visibility(),
+            slow_seconds: self.rules.slow_seconds().load(Ordering::Relaxed),
         }
     }
 
@@ -432,9 +725,27 @@ impl ChatRoom {
     fn is_of(&self, name: &Name, session: &str) -> bool {
         let person = self.names.get(name.key());
         person.is_some_and(|person| {
-            let of_person = person.session.as_deref();
+            let of_person = person.who.session.as_deref();
             of_person.is_some_and(|of_person| is_same_secret(of_person, session))
         })
+    }
+
+    /// Whether the messages of this room are published under this name.
+    fn has_topic(&self, topic: &str) -> bool {
+        match self.rules.private_topic() {
+            Some(private) => private == topic,
+            None => !topic.starts_with(PRIVATE_PREFIX),
+        }
+    }
+
+    /// The person with this name, if `by` may do something to it.
+    fn named(&mut self, name: &Name, by: Moderator<'_>) -> Result<&mut Person, NotModerated> {
+        let person = self.names.get_mut(name.key());
+        let person = person.ok_or(NotModerated::NoMember)?;
+        match person.speaker.is_moderator && !by.is_operator {
+            true => Err(NotModerated::Forbidden),
+            false => Ok(person),
+        }
     }
 
     /// The person that has this speaker.
@@ -451,7 +762,9 @@ impl ChatRoom {
         connection: Option<ConnectionId>,
     ) -> Option<Name> {
         let person = self.person(speaker)?;
-        if let Some(connection) = connection {
+        if person.who.session.is_some()
+            && let Some(connection) = connection
+        {
             let before = person.tabs.len();
             person.tabs.retain(|(_, of_tab)| *of_tab != connection);
             if before == 0 || !person.tabs.is_empty() {
@@ -466,12 +779,17 @@ impl ChatRoom {
     }
 
     /// Adds a free name.
-    fn insert(&mut self, name: &Name, session: Option<Box<str>>) {
+    fn insert(&mut self, name: &Name, visitor: &Visitor<'_>, now: u64) {
         self.keep_name(name);
+        let who = visitor.who.clone();
+        let is_moderator = visitor.is_operator || self.rules.is_owner(who.session.as_deref());
+        let slow_seconds = self.rules.slow_seconds().clone();
+        let speaker = Speaker::new(name.clone(), slow_seconds, is_moderator);
+        speaker.set_muted_until(self.rules.muted_until(&who, now));
         let person = Person {
             name: name.clone(),
-            speaker: Arc::new(Speaker::new(name.clone())),
-            session,
+            speaker: Arc::new(speaker),
+            who,
             tabs: Vec::new(),
         };
         self.names.insert(name.shared_key(), person);
@@ -554,11 +872,12 @@ impl ChatRoom {
 
 impl Person {
     /// Adds a connection. Returns the one whose place it takes.
-    fn add_tab(&mut self, visitor: Visitor<'_>) -> Option<ConnectionId> {
+    fn add_tab(&mut self, visitor: &Visitor<'_>) -> Option<ConnectionId> {
+        let connection = visitor.connection?;
         let same = self.tabs.iter().position(|(tab, _)| **tab == *visitor.tab);
         let oldest = (self.tabs.len() == TABS_MAX).then_some(0);
         let replaced = same.or(oldest).map(|index| self.tabs.remove(index).1);
-        self.tabs.push((visitor.tab.into(), visitor.connection));
+        self.tabs.push((visitor.tab.into(), connection));
         replaced
     }
 }
@@ -575,11 +894,18 @@ fn bit(number: u32) -> u128 {
     1 << number
 }
 
+/// Created rooms that are kept without members.
+const EMPTY_ROOMS_MAX: usize = 1024;
+
 /// Persons without a session, by their names alone.
 #[cfg(test)]
 impl RoomDirectory {
     pub(super) fn join(&self, room: &str, name: &Name) -> Result<Roster, NameTaken> {
-        Ok(self.enter(room, name, None)?.roster)
+        match self.enter(room, room, name, tests::nobody(), 0) {
+            Ok(entered) => Ok(entered.roster),
+            Err(NotEntered::Taken(taken)) => Err(taken),
+            Err(NotEntered::Changed) => unreachable!("the room is not private"),
+        }
     }
 
     /// Returns the revision of this change, if exactly this name was in the room.
@@ -596,6 +922,40 @@ impl RoomDirectory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
+
+    /// A connection without a session and without an address.
+    pub(super) fn nobody() -> Visitor<'static> {
+        visitor(None, None)
+    }
+
+    fn visitor(session: Option<&str>, address: Option<IpAddr>) -> Visitor<'static> {
+        Visitor {
+            who: Identity {
+                session: session.map(Into::into),
+                address,
+            },
+            tab: "",
+            connection: None,
+            is_operator: false,
+        }
+    }
+
+    fn enter_by(
+        rooms: &RoomDirectory,
+        room: &str,
+        member: &str,
+        visitor: Visitor<'_>,
+    ) -> Result<Entered, NotEntered> {
+        let (_, topic) = rooms.entrance(room, &visitor.who, true, None, 0);
+        rooms.enter(
+            room,
+            topic.as_deref().unwrap_or(room),
+            &name(member),
+            visitor,
+            0,
+        )
+    }
 
     fn name(text: &str) -> Name {
         Name::parse(text).unwrap()
@@ -862,7 +1222,7 @@ mod tests {
     }
 
     fn enter(rooms: &RoomDirectory, member: &str) -> Arc<Speaker> {
-        rooms.enter("lobby", &name(member), None).unwrap().speaker
+        enter_by(rooms, "lobby", member, nobody()).unwrap().speaker
     }
 
     #[test]
@@ -913,5 +1273,134 @@ mod tests {
         rooms.leave("lobby", &aiko, None).unwrap();
         enter(&rooms, "Bo");
         assert_eq!(rooms.roster("lobby").unwrap().topic, None);
+    }
+
+    fn create(rooms: &RoomDirectory, room: &str, visibility: Visibility) -> bool {
+        let creation = Creation {
+            owner: "owner".into(),
+            visibility,
+            password: None,
+            key: [1; 32],
+            secret: [2; 16],
+        };
+        rooms.create(room, creation)
+    }
+
+    const OWNER: Moderator<'static> = Moderator {
+        session: Some("owner"),
+        is_operator: false,
+    };
+    const OPERATOR: Moderator<'static> = Moderator {
+        session: None,
+        is_operator: true,
+    };
+
+    #[test]
+    fn created_room_waits_for_its_members_and_is_in_the_list_if_it_is_listed() {
+        let rooms = RoomDirectory::default();
+        assert!(create(&rooms, "open", Visibility::Listed));
+        assert!(create(&rooms, "quiet", Visibility::Unlisted));
+        assert!(!create(&rooms, "open", Visibility::Private), "it exists");
+        let listed = || rooms.list("", 9, |_| true).1;
+        assert_eq!(listed(), [("open".into(), 0)]);
+        enter_by(&rooms, "open", "Aiko", nobody()).unwrap();
+        assert_eq!(listed(), [("open".into(), 1)]);
+        rooms.leave_by_name("open", &name("Aiko")).unwrap();
+        assert_eq!(listed(), [("open".into(), 0)]);
+        assert!(
+            !create(&rooms, "open", Visibility::Listed),
+            "it still exists"
+        );
+    }
+
+    #[test]
+    fn created_room_that_has_been_empty_for_longest_ends_beyond_empty_rooms_max() {
+        let rooms = RoomDirectory::default();
+        for number in 0..EMPTY_ROOMS_MAX {
+            assert!(create(&rooms, &format!("r{number}"), Visibility::Listed));
+        }
+        // The oldest one has a member, so it is not the first to end.
+        enter_by(&rooms, "r0", "Aiko", nobody()).unwrap();
+        create(&rooms, "one more", Visibility::Listed);
+        assert!(!create(&rooms, "r1", Visibility::Listed));
+        create(&rooms, "and another", Visibility::Listed);
+        assert!(create(&rooms, "r1", Visibility::Listed), "it has ended");
+        assert!(!create(&rooms, "r0", Visibility::Listed));
+        assert_eq!(lock(&rooms.empty).len(), EMPTY_ROOMS_MAX);
+    }
+
+    #[test]
+    fn private_room_is_entered_under_its_own_topic_alone() {
+        let rooms = RoomDirectory::default();
+        create(&rooms, "den", Visibility::Private);
+        assert!(rooms.is_private("den"));
+        let enter = |topic: &str| rooms.enter("den", topic, &name("Aiko"), nobody(), 0);
+        for topic in ["/chat/den", "/private/guessed"] {
+            assert_eq!(enter(topic).unwrap_err(), NotEntered::Changed);
+        }
+        let (_, topic) = rooms.entrance("den", &nobody().who, true, None, 0);
+        assert!(enter(&topic.unwrap()).is_ok());
+        // A room that is not private has no such topic, and an attempt leaves nothing behind.
+        let other = rooms.enter("other", "/private/x", &name("Aiko"), nobody(), 0);
+        assert_eq!(other.unwrap_err(), NotEntered::Changed);
+        assert!(rooms.find("other").is_none());
+    }
+
+    #[test]
+    fn creator_and_operator_moderate_and_nobody_else() {
+        let rooms = RoomDirectory::default();
+        create(&rooms, "open", Visibility::Listed);
+        let guest = visitor(Some("guest"), None);
+        let speaker = enter_by(&rooms, "open", "Bo", guest).unwrap().speaker;
+        let by_guest = Moderator {
+            session: Some("guest"),
+            is_operator: false,
+        };
+        let mute = |by| rooms.mute("open", by, &name("BO"), 500, 0);
+        assert_eq!(mute(by_guest), Err(NotModerated::Forbidden));
+        assert!(speaker.check(0).is_ok());
+        assert_eq!(mute(OWNER), Ok(name("Bo")));
+        assert!(speaker.check(499).is_err() && speaker.check(500).is_ok());
+        assert_eq!(
+            rooms.mute("open", OPERATOR, &name("Bo"), 0, 0),
+            Ok(name("Bo"))
+        );
+        assert!(speaker.check(0).is_ok());
+        let nobody = rooms.mute("open", OWNER, &name("Zoe"), 500, 0);
+        assert_eq!(nobody, Err(NotModerated::NoMember));
+        // The creator can be muted by an operator only.
+        enter_by(&rooms, "open", "Aiko", visitor(Some("owner"), None)).unwrap();
+        let of_owner = |by| rooms.mute("open", by, &name("Aiko"), 500, 0).is_ok();
+        assert!(!of_owner(OWNER) && of_owner(OPERATOR));
+        assert_eq!(
+            rooms.invite("open", OWNER, 100),
+            Err(NotModerated::NotPrivate)
+        );
+    }
+
+    #[test]
+    fn muted_person_is_still_muted_when_it_comes_back_and_a_banned_one_does_not() {
+        let rooms = RoomDirectory::default();
+        create(&rooms, "open", Visibility::Listed);
+        let guest = || visitor(Some("guest"), Some([192, 0, 2, 1].into()));
+        let enter = || enter_by(&rooms, "open", "Bo", guest()).unwrap().speaker;
+        enter();
+        rooms.mute("open", OWNER, &name("Bo"), 500, 0).unwrap();
+        rooms.leave_by_name("open", &name("Bo")).unwrap();
+        let speaker = enter();
+        assert!(speaker.check(0).is_err());
+        let removed = rooms.remove("open", OWNER, &name("Bo"), Some(900), 0);
+        let expected = Removed {
+            name: name("Bo"),
+            connections: Vec::new(),
+            left_revision: Some(4),
+        };
+        assert_eq!(removed, Ok(expected));
+        assert!(
+            speaker.check(600).is_err(),
+            "at once, before its connection is closed"
+        );
+        let (entrance, _) = rooms.entrance("open", &guest().who, false, None, 0);
+        assert!(matches!(entrance, Entrance::Banned));
     }
 }

@@ -107,7 +107,7 @@ test("a room name may be in any script, and the page shows the server's form of 
   await aiko.waitForURL(/#%E4%BC%9A%E8%AD%B0%E5%AE%A4$/);
   const bo = await tab();
   await bo.goto(`${server.url}#会議室`);
-  assert.equal(await bo.getByLabel("Room").inputValue(), "会議室");
+  assert.equal(await bo.getByLabel("Room", { exact: true }).inputValue(), "会議室");
   await bo.getByLabel("Your name").fill("Bo");
   await bo.keyboard.press("Enter");
   await aiko.getByText("Bo entered.").waitFor();
@@ -119,7 +119,7 @@ test("a room name may be in any script, and the page shows the server's form of 
 
 test("an address with an invalid room name shows the reason instead of another room", async () => {
   const page = await tab();
-  const field = page.getByLabel("Room");
+  const field = page.getByLabel("Room", { exact: true });
   for (const [hash, room] of [["my%20room", "my room"], ["a%2Fb", "a/b"], ["100%", "100%"], ["..", ".."]]) {
     await page.goto("about:blank");
     await page.goto(`${server.url}#${hash}`);
@@ -138,7 +138,7 @@ test("the address of a room's WebSocket redirects to the page of this room", asy
   for (const room of ["ridge", "会議室"]) {
     await page.goto("about:blank");
     await page.goto(`${server.url}chat/${encodeURIComponent(room)}`);
-    assert.equal(await page.getByLabel("Room").inputValue(), room);
+    assert.equal(await page.getByLabel("Room", { exact: true }).inputValue(), room);
   }
 });
 
@@ -230,7 +230,7 @@ test("an edit of the form ends the attempt to enter and removes its status", asy
   await page.getByRole("button", { name: "Enter the room" }).click();
   const status = page.getByRole("status").filter({ hasText: "The server cannot be reached." });
   await status.waitFor();
-  await page.getByLabel("Room").fill("edited");
+  await page.getByLabel("Room", { exact: true }).fill("edited");
   await status.waitFor({ state: "hidden" });
 
   server = await Server.start(port);
@@ -250,7 +250,7 @@ test("each room keeps its own draft", async () => {
   assert.equal(await box.inputValue(), "");
   await box.fill("for the second");
   await page.getByRole("button", { name: "Leave" }).click();
-  await page.getByLabel("Room").fill("draft-1");
+  await page.getByLabel("Room", { exact: true }).fill("draft-1");
   await page.getByRole("button", { name: "Enter the room" }).click();
   await page.getByRole("heading", { name: "draft-1" }).waitFor();
   assert.equal(await box.inputValue(), "for the first room only");
@@ -343,7 +343,7 @@ test("an invalid name is reported at its field, and a taken name with the sugges
   await other.goto(server.url);
   const name = other.getByLabel("Your name");
   const submit = other.getByRole("button", { name: "Enter the room" });
-  await other.getByLabel("Room").fill("names");
+  await other.getByLabel("Room", { exact: true }).fill("names");
 
   for (const [typed, error] of [
     ["   ", /Enter your name/],
@@ -363,7 +363,7 @@ test("an invalid name is reported at its field, and a taken name with the sugges
   const third = await tab();
   await third.goto(server.url);
   await third.getByLabel("Your name").fill("Chie");
-  await third.getByLabel("Room").fill("no such/room");
+  await third.getByLabel("Room", { exact: true }).fill("no such/room");
   await third.getByRole("button", { name: "Enter the room" }).click();
   await third.getByRole("alert").filter({ hasText: /room's name/ }).waitFor();
   ignoreFailedRequests();
@@ -427,7 +427,7 @@ test("the page remembers the name and the room", async () => {
   await page.goto("about:blank");
   await page.goto(server.url);
   assert.equal(await page.getByLabel("Your name").inputValue(), "Aiko");
-  assert.equal(await page.getByLabel("Room").inputValue(), "memory");
+  assert.equal(await page.getByLabel("Room", { exact: true }).inputValue(), "memory");
 });
 
 test("a text that is too long is reported and kept", async () => {

@@ -236,6 +236,77 @@ for (const [browserName, start] of Object.entries(PUPPETEERS)) {
       await axe(aiko);
     });
 
+    test("a private room is created with a password, and entered with it or by the address of an invitation", async () => {
+      const aiko = await tab();
+      await aiko.goto(server.url);
+      await aiko.select("#visibility", "private");
+      await fill(aiko, "#password", "open sesame");
+      await axe(aiko);
+      await fill(aiko, "#name", "Aiko");
+      await fill(aiko, "#room", "den");
+      await click(aiko, "#enter");
+      await logHas(aiko, "You entered den.");
+      await send(aiko, "secret");
+      await send(aiko, "/invite 1");
+      await logHas(aiko, "Whoever has this address may enter");
+      const address = await content(aiko, "#log .note code");
+
+      const bo = await tab();
+      await bo.goto(server.url);
+      await fill(bo, "#name", "Bo");
+      await fill(bo, "#room", "den");
+      await click(bo, "#enter");
+      await textOf(bo, "#gate-error", "This room is private: it needs its password or an invitation.");
+      await axe(bo);
+      await fill(bo, "#password", "open barley");
+      await click(bo, "#enter");
+      await textOf(bo, "#gate-error", "This is not the password of the room.");
+      await bo.goto("about:blank");
+      await bo.goto(address);
+      await fill(bo, "#name", "Bo");
+      await click(bo, "#enter");
+      await logHas(bo, "secret");
+      assert.equal(new URL(bo.url()).hash, "#den", "the invitation is not left in the address");
+    });
+
+    test("the gate lists rooms with the number of people, and a room that is not listed is not among them", async () => {
+      await inRoom("Aiko", "listed-room");
+      const page = await tab();
+      await page.goto(server.url);
+      await textOf(page, "#rooms", /listed-room 1 person/);
+      await page.evaluate(() => [...document.querySelectorAll("#rooms button")].find((room) => room.textContent === "listed-room").click());
+      assert.equal(await page.$eval("#room", (field) => field.value), "listed-room");
+      await axe(page);
+    });
+
+    test("a moderator deletes messages, mutes and removes people, and the page tells both sides", async () => {
+      const aiko = await tab();
+      await aiko.goto(server.url);
+      await aiko.select("#visibility", "unlisted");
+      await fill(aiko, "#name", "Aiko");
+      await fill(aiko, "#room", "order");
+      await click(aiko, "#enter");
+      await logHas(aiko, "You entered order.");
+      const bo = await inRoom("Bo", "order");
+      assert.equal(await bo.$("#log .delete:not([hidden])"), null);
+      await send(bo, "spam");
+      await logHas(aiko, "spam");
+      await click(aiko, "#log .message .delete");
+      for (const page of [aiko, bo]) await logHas(page, "Deleted by Aiko.");
+      assert.doesNotMatch(await content(bo, "#log"), /spam/);
+      await axe(aiko);
+      await send(aiko, "/mute Bo 5");
+      await logHas(bo, "Aiko has muted Bo for 5 minutes.");
+      await send(bo, "but");
+      await logHas(bo, "A moderator does not let you write here for a time. Try again in");
+      await send(aiko, "/mute Bo 0");
+      await send(aiko, "/slow 60");
+      await logHas(bo, "Aiko has set slow mode: a message in 60 seconds.");
+      await send(aiko, "/kick Bo");
+      await textOf(bo, "#status-text", "A moderator has removed you from this room.");
+      await logHas(aiko, "Bo left.");
+    });
+
     test("a broken connection leaves its mark in the log, and the room goes on behind it", async () => {
       const aiko = await inRoom("Aiko", "mark");
       const { port } = server;

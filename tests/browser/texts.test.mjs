@@ -19,12 +19,23 @@ test("a text that begins with a slash is a command and never a message", () => {
     ["/nick  Bo 2", "nick", "Bo 2"],
     ["/topic", "topic", ""],
     ["/topic tea\nat four", "topic", "tea\nat four"],
+    ["/kick Bo 2", "kick", "Bo 2"],
+    ["/mute Bo", "needs", "mute"],
+    ["/mute 10", "needs", "mute"],
+    ["/slow x", "needs", "slow"],
+    ["/invite", "needs", "invite"],
     ["/shout x", "unknown", "shout"],
     ["/", "unknown", ""],
     ["/constructor", "unknown", "constructor"],
   ]) {
     assert.deepEqual(commandOf(entered), text === undefined ? { kind } : { kind, text }, entered);
   }
+});
+
+test("the number of a command is its last word", () => {
+  assert.deepEqual(commandOf("/mute Bo 2 10"), { kind: "mute", text: "Bo 2", number: 10 });
+  assert.deepEqual(commandOf("/ban  Bo  60 "), { kind: "ban", text: "Bo", number: 60 });
+  assert.deepEqual(commandOf("/slow 30"), { kind: "slow", number: 30 });
 });
 
 test("two slashes send a text that begins with one, and other texts are sent unchanged", () => {

@@ -193,7 +193,7 @@ async function within(limit, promise, message) {
 export async function enter(page, url, name, room) {
   await page.goto(url);
   await page.getByLabel("Your name").fill(name);
-  await page.getByLabel("Room").fill(room);
+  await page.getByLabel("Room", { exact: true }).fill(room);
   await page.getByRole("button", { name: "Enter the room" }).click();
   await page.getByRole("log").waitFor();
 }

@@ -7,3 +7,4 @@ mod access;
 mod http_api;
 mod protocol;
 mod resume;
+mod rooms;

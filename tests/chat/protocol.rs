@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 use yamabiko::chat::{
     Chat, ClientMessage, ErrorCode, ID_BYTES_MAX, MESSAGE_BYTES_MAX, NAME_CHARACTERS_MAX,
-    NAMES_LISTED_MAX, Presence, ROOM_CHARACTERS_MAX, Request, SECRET_BYTES_MAX, SECRET_BYTES_MIN,
-    SUBPROTOCOL, SUBPROTOCOL_V2, ServerMessage, TABS_MAX, TAKEN_OVER, TEXT_BYTES_MAX,
-    TOPIC_BYTES_MAX,
+    NAMES_LISTED_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, Presence, REMOVED,
+    ROOM_CHARACTERS_MAX, Request, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SUBPROTOCOL, SUBPROTOCOL_V2,
+    ServerMessage, TABS_MAX, TAKEN_OVER, TEXT_BYTES_MAX, TOPIC_BYTES_MAX,
 };
 use yamabiko::client::{Client, ClientBuilder, ClientError, OwnedMessage};
 use yamabiko::server::Config;
@@ -61,7 +61,8 @@ fn every_example_of_a_client_is_valid_except_the_one_that_shows_an_error() {
     assert_eq!(
         types,
         [
-            "action", "enter", "join", "leave", "message", "names", "rename", "topic", "typing"
+            "action", "ban", "delete", "enter", "invite", "join", "kick", "leave", "message",
+            "mute", "names", "rename", "revoke", "slow", "topic", "typing"
         ]
     );
 }
@@ -79,7 +80,17 @@ fn every_example_of_the_server_is_written_as_the_server_writes_it() {
     assert_eq!(
         types,
         [
-            "error", "joined", "left", "message", "missed", "names", "topic", "typing", "welcome"
+            "error",
+            "invitation",
+            "joined",
+            "left",
+            "message",
+            "missed",
+            "moderated",
+            "names",
+            "topic",
+            "typing",
+            "welcome"
         ]
     );
 }
@@ -117,7 +128,7 @@ fn table_of_codes_is_complete() {
         .filter_map(|line| line.strip_prefix("| `")?.split("` |").next())
         .filter(|code| code.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
         .collect();
-    assert_eq!(codes.len(), 19, "{codes:?}");
+    assert_eq!(codes.len(), 31, "{codes:?}");
     for code in codes {
         let read: ErrorCode = serde_json::from_value(code.into()).expect("a code");
         assert_ne!(read, ErrorCode::Unknown, "{code}");
@@ -132,6 +143,8 @@ fn limits_in_the_text_are_those_of_the_code() {
         format!("{SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes: at least"),
         format!("up to {TABS_MAX} connections"),
         format!("| {TAKEN_OVER} |"),
+        format!("| {REMOVED} |"),
+        format!("{PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes |"),
         format!("1 to {NAME_CHARACTERS_MAX} characters"),
         format!("1 to {TEXT_BYTES_MAX} bytes"),
         format!("at most {TOPIC_BYTES_MAX} bytes that"),

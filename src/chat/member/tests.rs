@@ -1,9 +1,13 @@
 //! Members of rooms without a server: the messages that each connection receives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use super::super::message_rate::MessageRate;
+use super::super::moderating::SLOW_SECONDS_MAX;
 use super::super::names::NAME_CHARACTERS_MAX;
-use super::super::protocol::NAMES_LISTED_MAX;
+use super::super::protocol::{Moderation, NAMES_LISTED_MAX};
+use super::super::sanctions::SANCTION_SECONDS_MAX;
 use super::*;
 
 const NOON: u64 = 1_767_225_600_000;
@@ -19,6 +23,7 @@ struct Connections {
 struct Deliveries {
     inboxes: Vec<Vec<String>>,
     topics: BTreeMap<String, BTreeSet<usize>>,
+    waits_for_password: bool,
 }
 
 struct TestSink<'a> {
@@ -74,8 +79,20 @@ impl Sink for TestSink<'_> {
         self.join(topic);
     }
 
-    fn id(&self) -> ConnectionId {
-        unreachable!("without a session no connection has a name")
+    fn connection(&self) -> Option<ConnectionId> {
+        None
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn wait_for_password(&mut self) {
+        self.deliveries.waits_for_password = true;
+    }
+
+    fn close_removed(&mut self, _: ConnectionId) {
+        unreachable!("no connection has a name")
     }
 
     fn refuse_join(&mut self) {}
@@ -87,7 +104,7 @@ impl Connections {
         Connections {
             rooms: RoomDirectory::default(),
             members: (0..connections)
-                .map(|_| Member::new("lobby", true, Version::One))
+                .map(|_| Member::new("lobby", Rights::ALL, None, Version::One))
                 .collect(),
             deliveries: Deliveries {
                 inboxes,
@@ -142,7 +159,7 @@ impl Connections {
     fn closes(&mut self, own: usize) {
         let member = std::mem::replace(
             &mut self.members[own],
-            Member::new("lobby", true, Version::One),
+            Member::new("lobby", Rights::ALL, None, Version::One),
         );
         self.deliveries.topics.values_mut().for_each(|topic| {
             topic.remove(&own);
@@ -192,7 +209,7 @@ fn message_reaches_all_members_including_its_sender() {
 #[test]
 fn message_stays_in_its_room() {
     let mut connections = Connections::of(2);
-    connections.members[1] = Member::new("attic", true, Version::One);
+    connections.members[1] = Member::new("attic", Rights::ALL, None, Version::One);
     connections.sends(0, r#"{"type":"join","name":"Aiko"}"#);
     connections.sends(1, r#"{"type":"join","name":"Aiko"}"#);
     connections.received(1);
@@ -283,7 +300,7 @@ fn taken_name_is_refused_with_a_free_suggestion() {
     let mut connections = Connections::with(&["Aiko"]);
     connections
         .members
-        .push(Member::new("lobby", true, Version::One));
+        .push(Member::new("lobby", Rights::ALL, None, Version::One));
     connections.deliveries.inboxes.push(Vec::new());
     connections.sends(1, r#"{"type":"join","name":"AIKO","id":"j"}"#);
     let error = r#"{"type":"error","id":"j","code":"name_taken","text":"A member of this room has this name, or a name that looks like it.","about":"join","field":"name","suggestion":"AIKO 2"}"#;
@@ -408,8 +425,20 @@ impl<F: FnMut()> Sink for Interrupted<'_, F> {
         self.sink.join_notices(topic);
     }
 
-    fn id(&self) -> ConnectionId {
-        self.sink.id()
+    fn connection(&self) -> Option<ConnectionId> {
+        self.sink.connection()
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.sink.address()
+    }
+
+    fn wait_for_password(&mut self) {
+        self.sink.wait_for_password();
+    }
+
+    fn close_removed(&mut self, connection: ConnectionId) {
+        self.sink.close_removed(connection);
     }
 
     fn refuse_join(&mut self) {
@@ -436,7 +465,7 @@ fn connection_that_loses_a_race_for_a_name_is_refused_and_receives_nothing_of_th
     let mut connections = Connections::with(&["Bo"]);
     connections
         .members
-        .push(Member::new("lobby", true, Version::One));
+        .push(Member::new("lobby", Rights::ALL, None, Version::One));
     connections.deliveries.inboxes.push(Vec::new());
     connections.sends_while(1, r#"{"type":"join","name":"Aiko"}"#, |rooms| {
         let other = Name::parse("AIKO").expect("a name");
@@ -454,7 +483,7 @@ fn panic_during_a_join_leaves_no_name_behind() {
     let mut connections = Connections::with(&["Bo"]);
     connections
         .members
-        .push(Member::new("lobby", true, Version::One));
+        .push(Member::new("lobby", Rights::ALL, None, Version::One));
     connections.deliveries.inboxes.push(Vec::new());
     let join = r#"{"type":"join","name":"Aiko"}"#;
     let panics = std::panic::AssertUnwindSafe(|| {
@@ -472,7 +501,7 @@ fn panic_during_a_join_leaves_no_name_behind() {
 fn entered(names: &[&str]) -> Connections {
     let mut connections = Connections::of(names.len());
     for (own, name) in names.iter().enumerate() {
-        connections.members[own] = Member::new("lobby", true, Version::Two);
+        connections.members[own] = Member::new("lobby", Rights::ALL, None, Version::Two);
         connections.enters(own, name);
     }
     connections
@@ -487,7 +516,17 @@ impl Connections {
     fn enters(&mut self, own: usize, name: &str) {
         let mut enter = Enter::new(name);
         enter.typing = true;
+        self.enters_by(own, enter);
+    }
+
+    /// As far as it is let in without a password.
+    fn enters_by(&mut self, own: usize, enter: Enter<'_>) {
         self.sends(own, &ClientMessage::Enter(Box::new(enter)).to_json());
+        self.subscribed(own);
+    }
+
+    /// The subscription that was asked for has begun.
+    fn subscribed(&mut self, own: usize) {
         let replayed = Replayed {
             position: "00a1b2c3d4e5f607-0".parse().unwrap(),
             messages: 0,
@@ -497,7 +536,7 @@ impl Connections {
             deliveries: &mut self.deliveries,
             own,
         };
-        self.members[own].joined(&replayed, &self.rooms, &mut sink);
+        self.members[own].joined(&replayed, NOON, &self.rooms, &mut sink);
     }
 
     fn sends_at(&mut self, own: usize, json: &str, time: u64) {
@@ -618,7 +657,7 @@ fn requests_of_version_2_are_unknown_in_version_1_and_need_a_member() {
         let mut connections = Connections::with(&["Aiko"]);
         connections.sends(0, json);
         assert_eq!(connections.error(0), ErrorCode::UnknownType, "{json}");
-        connections.members[0] = Member::new("lobby", true, Version::Two);
+        connections.members[0] = Member::new("lobby", Rights::ALL, None, Version::Two);
         connections.sends(0, json);
         assert_eq!(connections.error(0), ErrorCode::NotJoined, "{json}");
     }
@@ -627,7 +666,11 @@ fn requests_of_version_2_are_unknown_in_version_1_and_need_a_member() {
 #[test]
 fn reader_may_change_its_name_and_neither_topic_nor_typing() {
     let mut connections = Connections::of(1);
-    connections.members[0] = Member::new("lobby", false, Version::Two);
+    let reader = Rights {
+        publish: false,
+        ..Rights::ALL
+    };
+    connections.members[0] = Member::new("lobby", reader, None, Version::Two);
     connections.enters(0, "Aiko");
     connections.received(0);
     for json in [TYPING, r#"{"type":"topic","text":"tea"}"#] {
@@ -636,4 +679,260 @@ fn reader_may_change_its_name_and_neither_topic_nor_typing() {
     }
     connections.sends(0, r#"{"type":"rename","name":"Bo"}"#);
     assert_eq!(connections.received(0).len(), 2);
+}
+
+/// A request to enter with the session of this person.
+fn as_person<'a>(name: &'a str) -> Enter<'a> {
+    let mut enter = Enter::new(name);
+    enter.session = Some(format!("{name:->16}").into());
+    enter
+}
+
+/// The creator of a room and a guest.
+fn created(visibility: Visibility) -> Connections {
+    let mut connections = Connections::of(3);
+    for own in 0..3 {
+        connections.members[own] = Member::new("lobby", Rights::ALL, None, Version::Two);
+    }
+    let mut create = as_person("Aiko");
+    create.create = Some(visibility);
+    connections.enters_by(0, create);
+    let welcome = connections.received(0);
+    assert!(welcome[0].contains(r#""moderator":true"#), "{welcome:?}");
+    connections
+}
+
+fn moderation(request: Moderation<'_>) -> String {
+    ClientMessage::Moderate(request).to_json()
+}
+
+#[test]
+fn room_is_created_once_by_a_person_with_a_session() {
+    let mut connections = created(Visibility::Unlisted);
+    let mut create = as_person("Bo");
+    create.create = Some(Visibility::Listed);
+    connections.enters_by(1, create.clone());
+    assert_eq!(connections.error(1), ErrorCode::RoomExists);
+    create.session = None;
+    connections.enters_by(1, create);
+    assert_eq!(connections.error(1), ErrorCode::MissingField);
+    connections.enters_by(1, as_person("Bo"));
+    let welcome = connections.received(1);
+    assert!(welcome[0].contains(r#""visibility":"unlisted""#));
+    assert!(!welcome[0].contains("moderator"));
+}
+
+#[test]
+fn private_room_lets_nobody_in_and_tells_nobody_its_names_without_its_password_or_an_invitation() {
+    let mut connections = created(Visibility::Private);
+    connections.enters_by(1, as_person("Bo"));
+    assert_eq!(connections.error(1), ErrorCode::PasswordRequired);
+    connections.sends(1, r#"{"type":"names"}"#);
+    assert_eq!(connections.error(1), ErrorCode::NotJoined);
+    // Not even whether a name is taken.
+    connections.enters_by(1, as_person("Aiko "));
+    assert_eq!(connections.error(1), ErrorCode::PasswordRequired);
+    connections.members[2] = Member::new("lobby", Rights::ALL, None, Version::One);
+    connections.sends(2, r#"{"type":"join","name":"Chie"}"#);
+    assert_eq!(connections.error(2), ErrorCode::PasswordRequired);
+
+    connections.sends(0, &moderation(Moderation::Invite { seconds: 60 }));
+    let reply = connections.received(0);
+    let Ok(ServerMessage::Invitation {
+        invitation, until, ..
+    }) = serde_json::from_str(&reply[0])
+    else {
+        panic!("{reply:?}");
+    };
+    assert_eq!(until, NOON + 60_000);
+    let mut enter = as_person("Bo");
+    enter.invitation = Some(invitation);
+    connections.enters_by(1, enter);
+    assert!(connections.received(1)[0].contains(r#""visibility":"private""#));
+    connections.received(0);
+    connections.sends(0, r#"{"type":"message","text":"hello"}"#);
+    assert!(connections.received(1)[0].contains("hello"));
+    // The session was let in, and comes back without the invitation.
+    connections.sends(1, r#"{"type":"leave"}"#);
+    connections.received(1);
+    connections.enters_by(1, as_person("Bo"));
+    assert!(connections.received(1)[0].contains("welcome"));
+}
+
+#[test]
+fn password_is_compared_and_a_wrong_one_is_refused_and_slows_further_ones_down() {
+    let mut connections = Connections::of(2);
+    for own in 0..2 {
+        connections.members[own] = Member::new("lobby", Rights::ALL, None, Version::Two);
+    }
+    let mut create = as_person("Aiko");
+    create.create = Some(Visibility::Private);
+    create.password = Some("open sesame".into());
+    connections.sends(0, &ClientMessage::Enter(Box::new(create)).to_json());
+    connections.passes(0);
+    connections.subscribed(0);
+    assert!(connections.received(0)[0].contains(r#""moderator":true"#));
+
+    let mut enter = as_person("Bo");
+    enter.password = Some("open barley".into());
+    let json = |enter: &Enter<'_>| ClientMessage::Enter(Box::new(enter.clone())).to_json();
+    connections.sends(1, &json(&enter));
+    connections.sends(1, r#"{"type":"message","text":"early"}"#);
+    assert_eq!(connections.error(1), ErrorCode::NotJoined);
+    connections.passes(1);
+    assert_eq!(connections.error(1), ErrorCode::PasswordWrong);
+    enter.password = Some("open sesame".into());
+    connections.sends(1, &json(&enter));
+    assert_eq!(connections.error(1), ErrorCode::TooOften);
+    connections.sends_at(1, &json(&enter), NOON + PASSWORD_INTERVAL_MS);
+    connections.passes(1);
+    connections.subscribed(1);
+    assert!(connections.received(1)[0].contains(r#""names":["Aiko","Bo"]"#));
+}
+
+impl Connections {
+    /// Waits for the thread of the passwords, as the timer of the server does.
+    fn passes(&mut self, own: usize) {
+        let deadline = std::time::Instant::now() + yamabiko_testing::waiting::TIMEOUT;
+        loop {
+            let mut sink = TestSink {
+                deliveries: &mut self.deliveries,
+                own,
+            };
+            sink.deliveries.waits_for_password = false;
+            self.members[own].look_at_password(&self.rooms, &mut sink);
+            if !self.deliveries.waits_for_password {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn moderator_mutes_and_sets_slow_mode_and_the_room_is_told() {
+    let mut connections = created(Visibility::Listed);
+    connections.enters_by(1, as_person("Bo"));
+    connections.received(1);
+    connections.received(0);
+    let mute = |seconds| Moderation::Mute {
+        name: "bo".into(),
+        seconds,
+    };
+    connections.sends(1, &moderation(mute(60)));
+    assert_eq!(connections.error(1), ErrorCode::NotModerator);
+    connections.sends(0, &moderation(mute(60)));
+    let told = r#"{"type":"moderated","action":"mute","by":"Aiko","name":"Bo","seconds":60}"#;
+    assert_eq!(connections.received(1), [told]);
+    let hello = r#"{"type":"message","text":"hello"}"#;
+    connections.sends(1, hello);
+    let read = connections.received(1);
+    let Ok(ServerMessage::Error(reply)) = serde_json::from_str(&read[0]) else {
+        panic!("{read:?}");
+    };
+    assert_eq!(
+        (reply.code, reply.wait_ms),
+        (ErrorCode::Muted, Some(60_000))
+    );
+    assert!(
+        reply.text.ends_with("Try again in 60 seconds."),
+        "{}",
+        reply.text
+    );
+    connections.sends(0, &moderation(mute(0)));
+    connections.sends(0, &moderation(Moderation::Slow { seconds: 30 }));
+    connections.received(1);
+    for (time, code) in [
+        (NOON, None),
+        (NOON + 29_999, Some(ErrorCode::SlowMode)),
+        (NOON + 30_000, None),
+    ] {
+        connections.sends_at(1, hello, time);
+        match code {
+            Some(code) => assert_eq!(connections.error(1), code),
+            None => assert_eq!(connections.received(1).len(), 1),
+        }
+    }
+    connections.received(0);
+    for _ in 0..2 {
+        connections.sends(0, hello);
+    }
+    assert_eq!(connections.received(0).len(), 2, "not for moderators");
+    for request in [
+        mute(SANCTION_SECONDS_MAX + 1),
+        Moderation::Slow {
+            seconds: SLOW_SECONDS_MAX + 1,
+        },
+    ] {
+        connections.sends(0, &moderation(request));
+        assert_eq!(connections.error(0), ErrorCode::WrongField);
+    }
+    connections.sends(0, &moderation(Moderation::Kick { name: "Zoe".into() }));
+    assert_eq!(connections.error(0), ErrorCode::NoMember);
+}
+
+#[test]
+fn removed_member_writes_nothing_any_more_and_a_banned_one_does_not_come_back() {
+    let mut connections = created(Visibility::Listed);
+    for (own, name) in [(1, "Bo"), (2, "Chie")] {
+        connections.enters_by(own, as_person(name));
+    }
+    connections.sends(0, &moderation(Moderation::Kick { name: "Bo".into() }));
+    connections.sends(
+        0,
+        &moderation(Moderation::Ban {
+            name: "Chie".into(),
+            seconds: 60,
+        }),
+    );
+    for own in [1, 2] {
+        connections.received(own);
+        connections.sends(own, r#"{"type":"message","text":"hello"}"#);
+        assert_eq!(connections.error(own), ErrorCode::Removed);
+        connections.sends(own, r#"{"type":"leave"}"#);
+        connections.received(own);
+    }
+    connections.enters_by(1, as_person("Bo"));
+    assert!(connections.received(1)[0].contains("welcome"));
+    connections.received(2);
+    connections.enters_by(2, as_person("Chie"));
+    assert_eq!(connections.error(2), ErrorCode::Banned);
+    let delete = Moderation::Delete {
+        position: "00a1b2c3d4e5f607-42".into(),
+    };
+    connections.received(0);
+    connections.sends(0, &moderation(delete));
+    let deleted =
+        r#"{"type":"moderated","action":"delete","by":"Aiko","target":"00a1b2c3d4e5f607-42"}"#;
+    assert_eq!(connections.received(0), [deleted]);
+}
+
+#[test]
+fn account_is_one_person_whatever_session_its_connections_name() {
+    let mut connections = Connections::of(2);
+    for own in 0..2 {
+        connections.members[own] = Member::new("lobby", Rights::ALL, Some("u1"), Version::Two);
+        let mut enter = as_person("Aiko");
+        enter.session = Some(format!("session-{own:->16}").into());
+        connections.enters_by(own, enter);
+        assert!(connections.received(own)[0].contains(r#""names":["Aiko"]"#));
+    }
+}
+
+#[test]
+fn messages_beyond_the_rate_get_the_time_to_wait() {
+    let mut connections = Connections::with(&["Aiko"]);
+    connections.rooms.message_rate = Some(MessageRate {
+        per_second: 1,
+        burst: 2,
+    });
+    let hello = r#"{"type":"message","text":"hello"}"#;
+    for _ in 0..2 {
+        connections.sends(0, hello);
+    }
+    assert_eq!(connections.received(0).len(), 2);
+    connections.sends(0, hello);
+    let too_fast = r#"{"type":"error","code":"too_fast","text":"You send too fast. Try again in 1 second.","about":"message","wait_ms":1000}"#;
+    assert_eq!(connections.received(0), [too_fast]);
 }

@@ -9,18 +9,20 @@
 
 import { commandOf } from "./commands.js";
 import { Composer } from "./composer.js";
-import { Connection } from "./connection.js";
+import { Connection, REMOVED } from "./connection.js";
 import { Conversation, colour, element, peak } from "./conversation.js";
 import { diagnose } from "./diagnosis.js";
 import { Notifications } from "./notifications.js";
 import { Presence } from "./presence.js";
 import { isBehind, random, recall, recallRead, remember, rememberRead, secret } from "./storage.js";
-import { LANGUAGES, currentLanguage, enumeration, errorText, preferredLanguage, say, setLanguage, translate } from "./texts.js";
+import { LANGUAGES, currentLanguage, enumeration, errorText, formatTime, preferredLanguage, say, setLanguage, translate } from "./texts.js";
 import { Typing } from "./typing.js";
 
 const SUBPROTOCOL = "yamabiko.chat.v2";
 /** How many messages of the past are shown to somebody who enters. */
 const HISTORY_MESSAGES = 200;
+/** Rooms in the list of the gate. */
+const ROOMS_SHOWN_MAX = 8;
 /** Delays before a join is repeated with a name that our own dead connection may still have. */
 const REJOIN_FIRST_MS = 1_000;
 const REJOIN_MAX_MS = 8_000;
@@ -33,6 +35,9 @@ const gate = {
   room: at("room"),
   error: at("gate-error"),
   suggestion: at("gate-suggestion"),
+  visibility: at("visibility"),
+  password: at("password"),
+  passwordField: at("password-field"),
   enter: at("enter"),
   status: at("gate-status"),
 };
@@ -63,6 +68,9 @@ let connection = null;
 /** `revision`: the revision of the room's names in which the name is ours. */
 let own = { name: "", room: "", revision: 0 };
 let topic = { text: "", revision: 0 };
+/** What the next request to enter has beyond the name: a visibility, a password, an invitation. */
+let entry = {};
+let isModerator = false;
 let textBytesMax = 4096;
 /** The unsent text of each room: room -> text. */
 const drafts = new Map();
@@ -97,7 +105,7 @@ gate.form.addEventListener("submit", (event) => {
   enter(gate.name.value, gate.room.value);
 });
 gate.suggestion.addEventListener("click", () => enter(gate.suggestion.dataset.name, gate.room.value));
-for (const field of [gate.name, gate.room]) {
+for (const field of [gate.name, gate.room, gate.password]) {
   field.addEventListener("input", () => {
     gateFault("");
     giveUp();
@@ -116,13 +124,48 @@ function enter(name, room) {
   gate.name.value = name;
   gate.room.value = room;
   own = { name, room, revision: 0 };
+  entry = entryOf(gate.visibility.value, gate.password.value);
   stage = "entering";
   open();
 }
 
+function entryOf(create, password) {
+  const invitation = invitationOfAddress();
+  return { ...(create && { create }), ...(password && { password }), ...(invitation && { invitation }) };
+}
+
+gate.visibility.addEventListener("change", showPasswordField);
+
+function showPasswordField(needed = gate.visibility.value === "private") {
+  gate.passwordField.hidden = needed !== true && gate.visibility.value !== "private";
+  gate.password.autocomplete = gate.visibility.value ? "new-password" : "current-password";
+}
+
+/** The rooms that everybody may see, the largest first; nothing if the server does not tell. */
+async function showRooms() {
+  const response = await fetch("./rooms", { cache: "no-store" }).catch(() => null);
+  const listed = response?.ok ? await response.json().catch(() => null) : null;
+  const rooms = (listed?.chat?.rooms ?? []).sort((one, other) => other.members - one.members).slice(0, ROOMS_SHOWN_MAX);
+  at("rooms-title").hidden = rooms.length === 0;
+  at("rooms").replaceChildren(...rooms.map(roomItem));
+}
+
+function roomItem({ room, members }) {
+  const button = element("button", "link", room);
+  button.type = "button";
+  button.dir = "auto";
+  button.addEventListener("click", () => {
+    gate.room.value = room;
+    gate.enter.focus();
+  });
+  const item = element("li");
+  item.append(button, element("span", "hint", ` ${say("people", members)}`));
+  return item;
+}
+
 function gateFault(message, field = null, suggestion = "") {
   gate.error.textContent = message;
-  for (const input of [gate.name, gate.room]) input.setAttribute("aria-invalid", String(input === field));
+  for (const input of [gate.name, gate.room, gate.password]) input.setAttribute("aria-invalid", String(input === field));
   gate.suggestion.hidden = !suggestion;
   gate.suggestion.dataset.name = suggestion;
   gate.suggestion.textContent = suggestion ? say("enter_as", suggestion) : "";
@@ -144,6 +187,7 @@ function showGate() {
   gate.all.hidden = false;
   gate.status.textContent = "";
   document.title = "yamabiko";
+  showRooms();
   unseen = 0;
   gate.name.focus();
 }
@@ -158,7 +202,7 @@ function showRoom() {
   at("room-title").textContent = own.room;
   document.title = `${own.room} · yamabiko`;
   remember("yamabiko.room", own.room);
-  if (roomOfAddress() !== own.room) history.replaceState(null, "", `#${encodeURIComponent(own.room)}`);
+  if (roomOfAddress() !== own.room || invitationOfAddress()) history.replaceState(null, "", `#${encodeURIComponent(own.room)}`);
   composer.focus();
 }
 
@@ -212,7 +256,7 @@ function connectionChanged(state) {
   clearInterval(ticking);
   status.countdown.textContent = "";
   if (state.kind === "open") return joining();
-  if (state.kind === "stopped" && state.code) return takenOver();
+  if (state.kind === "stopped" && state.code) return notAgain(say(state.code === REMOVED ? "removed" : "copied_tab"));
   if (state.kind !== "waiting") return showStatus(state.kind, say("connecting"));
   clearTimeout(rejoin.timer);
   if (stage === "entering" && state.cause === "no_room") {
@@ -236,10 +280,11 @@ function disconnected() {
   loseCalls();
 }
 
-/** This tab has another connection, perhaps because the browser has copied the tab. Two that take over from each other would never end. */
-function takenOver() {
+/** A moderator has removed the user; or this tab has another connection, perhaps because the browser has copied the tab: two that take over
+ *  from each other would never end. */
+function notAgain(reason) {
   disconnected();
-  showStatus("waiting", say("copied_tab"));
+  showStatus("waiting", reason);
 }
 
 /** The reason why there is no connection, and what the user can do. */
@@ -272,7 +317,7 @@ function joining() {
 
 function join() {
   const place = position ? { after: position } : { history: HISTORY_MESSAGES };
-  connection?.send({ type: "enter", name: own.name, session, tab, typing: true, ...place });
+  connection?.send({ type: "enter", name: own.name, session, tab, typing: true, ...place, ...entry });
 }
 
 function showConnected() {
@@ -315,6 +360,8 @@ const handlers = {
   message: textReceived,
   topic: topicReceived,
   typing: ({ name }) => name !== own.name && typing.received(name),
+  moderated,
+  invitation,
   missed,
   error: refused,
 };
@@ -330,6 +377,13 @@ function welcome(message) {
   textBytesMax = message.limits?.text_bytes_max ?? textBytesMax;
   own = { name: message.you, room: message.room ?? own.room, revision: message.revision };
   if (!again) showRoom();
+  // A further connection comes back by its session.
+  entry = {};
+  gate.visibility.value = "";
+  gate.password.value = "";
+  showPasswordField(false);
+  isModerator = Boolean(message.moderator);
+  conversation.onDelete = isModerator ? (position) => send({ type: "delete", position }) : null;
   topic = message.topic ?? { text: "", revision: 0 };
   showTopic();
   presence.list(message);
@@ -403,17 +457,17 @@ function presenceChanged({ type, name, was, to }) {
 }
 
 function textReceived(message) {
-  const { id, from, text, time, action } = message;
+  const { id, from, text, time, action, position } = message;
   const mine = from === own.name;
   const call = mine && (calls.get(id) ?? lostCalls.get(id));
   typing.ended(from);
   if (call) {
     calls.delete(id);
     lostCalls.delete(id);
-    conversation.answered(call.article, { from, text, time, action });
+    conversation.answered(call.article, { from, text, time, action, position });
   } else {
     if (!mine && isUnread(message)) conversation.unreadFromHere();
-    const article = conversation.add({ from, text, time, mine, action });
+    const article = conversation.add({ from, text, time, mine, action, position });
     const mentionsMe = article.classList.contains("mentions-me");
     if (!mine && replaying === 0) notifications.received({ from, text, room: own.room, mentionsMe });
   }
@@ -425,6 +479,34 @@ function textReceived(message) {
 function isUnread({ position }) {
   if (replaying > 0) return Boolean(readUpTo && position) && isBehind(position, readUpTo);
   return document.hidden;
+}
+
+function moderated(message) {
+  const { action, by, name, seconds, target } = message;
+  if (action === "delete") conversation.deleted(target, say("deleted", by));
+  else conversation.note(moderationText(action, by, name, seconds));
+  placed(message);
+}
+
+function moderationText(action, by, name, seconds) {
+  const minutes = Math.ceil((seconds ?? 0) / 60);
+  switch (action) {
+    case "mute":
+      return seconds ? say("muted", by, name, minutes) : say("unmuted", by, name);
+    case "ban":
+      return say("banned", by, name, minutes);
+    case "kick":
+      return say("kicked", by, name);
+    case "slow":
+      return seconds ? say("slow", by, seconds) : say("not_slow", by);
+    default:
+      return say("revoked", by);
+  }
+}
+
+function invitation({ invitation, until }) {
+  const address = `${location.origin}${location.pathname}#${encodeURIComponent(own.room)}?${invitation}`;
+  conversation.address(say("invitation", formatTime(until, "calendar")), address);
 }
 
 function topicReceived(message) {
@@ -461,7 +543,9 @@ function joinRefused(code, reason, suggestion) {
   if (code === "already_joined") return;
   if (stage !== "inside" || code !== "name_taken") {
     showGate();
-    return gateFault(reason, gate.name, suggestion);
+    const needsPassword = code === "password_required" || code === "password_wrong";
+    if (needsPassword) showPasswordField(true);
+    return gateFault(reason, needsPassword ? gate.password : code === "room_exists" ? gate.room : gate.name, suggestion);
   }
   // Reconnected: the server may not have detected yet that our old connection is dead.
   showStatus("connecting", say("name_taken_by_us", own.name), suggestion);
@@ -476,7 +560,7 @@ function joinRefused(code, reason, suggestion) {
 function entered(draft) {
   const command = commandOf(draft);
   const local = LOCAL_COMMANDS[command.kind];
-  if (local) return local(command.text) === false || composer.write("");
+  if (local) return local(command.text, command.number) === false || composer.write("");
   const request = REQUESTS[command.kind](command.text);
   const excess = new TextEncoder().encode(request.text ?? "").length - textBytesMax;
   if (excess > 0) return composer.showFault(say("too_long", excess));
@@ -489,7 +573,7 @@ function entered(draft) {
 
 /** Commands that the page carries out. `false`: the text stays in the message box. */
 const LOCAL_COMMANDS = {
-  help: () => conversation.note(say("help")),
+  help: () => conversation.note(isModerator ? `${say("help")}\n${say("help_moderator")}` : say("help")),
   who: () => conversation.note(say("who", presence.count, enumeration([...presence.names].sort(inOrder)))),
   leave: () => {
     composer.write("");
@@ -499,8 +583,25 @@ const LOCAL_COMMANDS = {
     if (text) return send({ type: "topic", text: text === "-" ? "" : text });
     conversation.note(topic.text ? say("topic_is", topic.text) : say("topic_none"));
   },
+  mute: (name, minutes) => send({ type: "mute", name, seconds: minutes * 60 }),
+  kick: (name) => send({ type: "kick", name }),
+  ban: (name, minutes) => send({ type: "ban", name, seconds: minutes * 60 }),
+  slow: (_, seconds) => send({ type: "slow", seconds }),
+  invite: (_, hours) => send({ type: "invite", seconds: hours * 3600 }),
+  revoke: () => send({ type: "revoke" }),
   unknown: (name) => fail(say("unknown_command", name)),
-  needs: (name) => fail(say("command_needs", name === "me" ? "/me TEXT" : "/nick NAME")),
+  needs: (name) => fail(say("command_needs", FORMS[name])),
+};
+
+/** How the commands are written that need something. */
+const FORMS = {
+  me: "/me TEXT",
+  nick: "/nick NAME",
+  mute: "/mute NAME MINUTES",
+  kick: "/kick NAME",
+  ban: "/ban NAME MINUTES",
+  slow: "/slow SECONDS",
+  invite: "/invite HOURS",
 };
 
 /** Commands that are a message to the server. */
@@ -622,14 +723,19 @@ function showUnseen(count) {
   if (stage === "inside") document.title = `${count ? `(${count}) ` : ""}${own.room} · yamabiko`;
 }
 
-/** The room in the address, or "". */
+/** The room in the address, or "". An invitation follows it: #room?invitation. */
 function roomOfAddress() {
-  const written = location.hash.slice(1);
+  const written = location.hash.slice(1).split("?")[0];
   try {
     return decodeURIComponent(written).trim();
   } catch {
     return written; // a % that is not an escape is itself
   }
+}
+
+/** The invitation in the address, or "". A name of a room has no question mark. */
+function invitationOfAddress() {
+  return location.hash.split("?")[1] ?? "";
 }
 
 // ---- the language ---------------------------------------------------------------
@@ -654,4 +760,5 @@ function showLanguage() {
 showLanguage();
 gate.name.value = recall("yamabiko.name");
 gate.room.value = roomOfAddress() || recall("yamabiko.room") || "lobby";
+showRooms();
 (gate.name.value ? gate.enter : gate.name).focus();

@@ -3,7 +3,7 @@
 // A text that begins with a slash is a command and is never sent to the room, also if there is no such command: a typing error
 // must not be published. Two slashes send a text that begins with one.
 
-/** What each command needs behind its name: `text`, nothing, or either. */
+/** What each command needs behind its name: a text, nothing, either, a number, or a text and a number. */
 const COMMANDS = {
   help: "nothing",
   who: "nothing",
@@ -11,6 +11,12 @@ const COMMANDS = {
   me: "text",
   nick: "text",
   topic: "either",
+  mute: "text and number",
+  kick: "text",
+  ban: "text and number",
+  slow: "number",
+  invite: "number",
+  revoke: "nothing",
 };
 
 /** Other names of commands. */
@@ -18,8 +24,8 @@ const ALIASES = { quit: "leave", names: "who", "?": "help" };
 
 /**
  * @param {string} entered not blank
- * @returns {{kind: string, text?: string}} `kind` is "message", the name of a command, "needs" (a command without its text: `text`
- *   is its name) or "unknown" (`text` is the name)
+ * @returns {{kind: string, text?: string, number?: number}} `kind` is "message", the name of a command, "needs" (a command without
+ *   what it needs: `text` is its name) or "unknown" (`text` is the name)
  */
 export function commandOf(entered) {
   const start = entered.trimStart();
@@ -29,6 +35,22 @@ export function commandOf(entered) {
   const typed = written.toLowerCase();
   const name = Object.hasOwn(ALIASES, typed) ? ALIASES[typed] : typed;
   if (!Object.hasOwn(COMMANDS, name)) return { kind: "unknown", text: written };
-  if (COMMANDS[name] === "text" && !rest.trim()) return { kind: "needs", text: name };
-  return COMMANDS[name] === "nothing" ? { kind: name } : { kind: name, text: rest.trimEnd() };
+  switch (COMMANDS[name]) {
+    case "nothing":
+      return { kind: name };
+    case "text and number":
+    case "number":
+      return withNumber(name, rest.trim());
+    case "text":
+      if (!rest.trim()) return { kind: "needs", text: name };
+  }
+  return { kind: name, text: rest.trimEnd() };
+}
+
+/** The number is the last word. */
+function withNumber(name, rest) {
+  const [, text, digits] = rest.match(/^([^]*?)\s*(?<!\S)(\d{1,6})$/u) ?? [];
+  const isComplete = digits !== undefined && (text === "") === (COMMANDS[name] === "number");
+  if (!isComplete) return { kind: "needs", text: name };
+  return text ? { kind: name, text, number: Number(digits) } : { kind: name, number: Number(digits) };
 }

@@ -2,8 +2,9 @@
 
 import { ReconnectingWebSocket } from "./reconnecting-websocket.js";
 
-/** The Close code of a connection whose tab has entered the room again. Then the state is "stopped" with this code. */
-const TAKEN_OVER = 4001;
+/** Close codes after which the page does not connect again by itself: the tab has entered the room again, or a moderator has removed the user. */
+export const TAKEN_OVER = 4001;
+export const REMOVED = 4003;
 
 export class Connection {
   #socket;
@@ -23,7 +24,7 @@ export class Connection {
       probe: () => JSON.stringify(owner.probe()),
       diagnose: owner.diagnose,
       // The chat closes with 1008 for what a user can stop doing.
-      retries: ({ code }) => code !== TAKEN_OVER,
+      retries: ({ code }) => code !== TAKEN_OVER && code !== REMOVED,
     });
   }
 

@@ -34,6 +34,8 @@ export class Conversation {
   #changes = null;
   /** The line above the first message that the user has not seen. */
   #unreadLine = null;
+  /** Asks to delete the message with a position; `null` if the user may not. */
+  #onDelete = null;
   /** Who can be mentioned, and who the user is. */
   #names = () => [];
   #own = "";
@@ -61,6 +63,30 @@ export class Conversation {
     this.#changes = null;
     this.#unreadLine = null;
     this.toEnd();
+  }
+
+  /** Moderators get a button at each message. `null`: the user is none. */
+  set onDelete(callback) {
+    this.#onDelete = callback;
+    for (const button of this.#log.querySelectorAll(".delete")) button.hidden = !callback;
+  }
+
+  /** A moderator has deleted the message with this position. */
+  deleted(position, reason) {
+    const article = [...this.#log.children, ...this.#queue].find((entry) => entry.dataset?.position === position);
+    if (!article) return;
+    article.classList.add("deleted");
+    article.querySelector(".fold")?.remove();
+    article.querySelector(".delete")?.remove();
+    article.querySelector(".message-text").replaceChildren(reason);
+  }
+
+  /** A note with an address to copy. */
+  address(text, address) {
+    const note = element("p", "note", `${text} `);
+    note.append(element("code", "", address));
+    this.#interrupt();
+    this.#append(note);
   }
 
   /** The user's name. */
@@ -154,6 +180,7 @@ export class Conversation {
     this.#changes = null;
     const follows = !action && this.#last?.from === from && Math.abs(time - this.#last.time) < GROUP_MS;
     const article = this.#message(message, follows);
+    if (message.position) this.#addDelete(article, message.position);
     this.#last = action ? null : { from, time };
     this.#append(article);
     return article;
@@ -194,6 +221,15 @@ export class Conversation {
   toEnd() {
     this.#log.scrollTop = this.#log.scrollHeight;
     this.#scrolled();
+  }
+
+  #addDelete(article, position) {
+    article.dataset.position = position;
+    const button = element("button", "link delete", say("delete"));
+    button.type = "button";
+    button.hidden = !this.#onDelete;
+    button.addEventListener("click", () => this.#onDelete?.(position));
+    article.append(button);
   }
 
   #message({ from, text, time, mine, action }, follows) {

@@ -17,6 +17,29 @@ const TEXTS = {
     enter_as: (name) => `Enter as ${name}`,
     enter_name: "Enter your name.",
     name_the_room: "Give the room a name.",
+    password: "Password of the room",
+    rooms: "Rooms",
+    people: (count) => (count === 1 ? "1 person" : `${count} people`),
+    create_room: "Create a room",
+    visibility: "Who may enter",
+    create_none: "Do not create it",
+    create_listed: "Everybody; the room is in the list",
+    create_unlisted: "Everybody who knows its name",
+    create_private: "With its password or an invitation",
+    removed: "A moderator has removed you from this room.",
+    delete: "Delete",
+    deleted: (by) => `Deleted by ${by}.`,
+    muted: (by, name, minutes) => `${by} has muted ${name} for ${minutes} minutes.`,
+    unmuted: (by, name) => `${by} lets ${name} write again.`,
+    kicked: (by, name) => `${by} has removed ${name}.`,
+    banned: (by, name, minutes) => `${by} has banned ${name} for ${minutes} minutes.`,
+    slow: (by, seconds) => `${by} has set slow mode: a message in ${seconds} seconds.`,
+    not_slow: (by) => `${by} has ended slow mode.`,
+    revoked: (by) => `${by} has made all invitations void.`,
+    invitation: (until) => `Whoever has this address may enter, until ${until}:`,
+    help_moderator:
+      "/mute NAME MINUTES, /mute NAME 0 ends it. /kick NAME. /ban NAME MINUTES.\n" +
+      "/slow SECONDS, /slow 0 ends it. /invite HOURS. /revoke makes all invitations void.",
     room_refused: "A room's name has 1 to 64 letters and digits of any script, - _ and .",
     skip: "Skip to the message box",
     as: "as",
@@ -103,6 +126,28 @@ const TEXTS = {
     enter_as: (name) => `${name}として入る`,
     enter_name: "お名前を入力してください。",
     name_the_room: "部屋の名前を入力してください。",
+    password: "部屋のパスワード",
+    rooms: "部屋の一覧",
+    people: (count) => `${count}人`,
+    create_room: "部屋を作る",
+    visibility: "入れる人",
+    create_none: "作らない",
+    create_listed: "全員（一覧に載る）",
+    create_unlisted: "名前を知っている人",
+    create_private: "パスワードまたは招待のある人",
+    removed: "管理者がこの部屋から退出させました。",
+    delete: "削除",
+    deleted: (by) => `${by}が削除しました。`,
+    muted: (by, name, minutes) => `${by}が${name}の発言を${minutes}分間止めました。`,
+    unmuted: (by, name) => `${by}が${name}の発言を再び許可しました。`,
+    kicked: (by, name) => `${by}が${name}を退出させました。`,
+    banned: (by, name, minutes) => `${by}が${name}の入室を${minutes}分間禁止しました。`,
+    slow: (by, seconds) => `${by}が低速モードにしました：${seconds}秒に1件。`,
+    not_slow: (by) => `${by}が低速モードを終えました。`,
+    revoked: (by) => `${by}がすべての招待を無効にしました。`,
+    invitation: (until) => `このアドレスで${until}まで入れます：`,
+    help_moderator:
+      "/mute 名前 分（0で解除）。/kick 名前。/ban 名前 分。\n/slow 秒（0で解除）。/invite 時間。/revoke：すべての招待を無効にします。",
     room_refused: "部屋の名前は、文字、数字、- _ . の1〜64文字です。",
     skip: "メッセージ入力欄へ移動",
     as: "名前",
@@ -192,6 +237,19 @@ const TEXTS = {
       topic_too_long: "話題は512バイトまでです。",
       topic_invalid: "話題は1行の見える文章です。",
       forbidden: "この部屋は読むことだけができます。",
+      too_fast: (wait) => `送信が速すぎます。${wait}秒後に試してください。`,
+      slow_mode: (wait) => `低速モードです。${wait}秒後に試してください。`,
+      muted: (wait) => `管理者が発言を止めています。あと${wait}秒です。`,
+      removed: "管理者がこの部屋から退出させました。",
+      banned: "管理者がこの部屋への入室を禁止しています。",
+      password_required: "この部屋には、パスワードまたは招待が必要です。",
+      password_wrong: "部屋のパスワードが違います。",
+      room_exists: "同じ名前の部屋がすでにあります。",
+      not_moderator: "部屋を作った人と運営者だけができます。",
+      no_member: "この名前の参加者はいません。",
+      not_private: "招待は、非公開の部屋だけにあります。",
+      busy: "サーバーは今これを実行できません。数秒後に試してください。",
+      wrong_field: "入力の長さまたは形が正しくありません。",
       too_often: "短時間に要求が多すぎます。数秒後に試してください。",
     },
   },
@@ -221,9 +279,10 @@ export function say(key, ...values) {
 }
 
 /** The server's sentence about an error, in the language of the page if it has one. */
-export function errorText({ code, text }) {
+export function errorText({ code, text, wait_ms }) {
   const own = TEXTS[language].errors;
-  return own && Object.hasOwn(own, code) ? own[code] : text;
+  const found = own && Object.hasOwn(own, code) ? own[code] : text;
+  return typeof found === "function" ? found(Math.ceil((wait_ms ?? 1000) / 1000)) : found;
 }
 
 /** The browser's tag of the page's language, with its region: it decides how a time is written. */

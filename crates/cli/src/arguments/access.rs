@@ -22,6 +22,8 @@ pub(crate) struct AccessSettings {
     pub broadcast: Option<Access>,
     pub presence: Option<Access>,
     pub publish_per_second: Option<NonZeroU32>,
+    /// Of a person, to a room of the chat.
+    pub messages_per_second: Option<NonZeroU32>,
     pub jwt_keys_files: Vec<PathBuf>,
     pub jwt_secret_file: Option<PathBuf>,
     pub shared_keys_files: Vec<PathBuf>,
@@ -48,7 +50,8 @@ impl AccessSettings {
             .chat_access(chat)
             .broadcast_access(broadcast)
             .presence_access(presence)
-            .publish_rate(self.publish_per_second);
+            .publish_rate(self.publish_per_second)
+            .message_rate(self.messages_per_second);
         Ok((application, tokens))
     }
 
@@ -131,6 +134,7 @@ impl Default for AccessSettings {
             broadcast: None,
             presence: None,
             publish_per_second: None,
+            messages_per_second: NonZeroU32::new(10),
             jwt_keys_files: Vec::new(),
             jwt_secret_file: None,
             shared_keys_files: Vec::new(),

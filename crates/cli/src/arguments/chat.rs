@@ -1,7 +1,7 @@
 //! The arguments of `chat`.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -24,6 +24,9 @@ pub(crate) struct ChatSettings {
     /// Show each message as one line of JSON
     #[arg(long)]
     pub json: bool,
+    /// File with the password of a private room
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
     /// File with a token for the server; or the environment variable YAMABIKO_TOKEN
     #[arg(long, value_name = "FILE", help_heading = REQUEST)]
     pub token_file: Option<PathBuf>,
@@ -48,14 +51,27 @@ impl ChatSettings {
     /// # Errors
     /// The file cannot be read, or has no token, in one line.
     pub(crate) fn token(&self) -> Result<Option<String>, String> {
-        let Some(file) = &self.token_file else {
-            return Ok(env::var(TOKEN).ok().filter(|token| !token.is_empty()));
-        };
-        let text = read(file)?;
-        match text.trim() {
-            "" => Err(format!("{} has no token", file.display())),
-            token => Ok(Some(token.to_owned())),
+        match &self.token_file {
+            None => Ok(env::var(TOKEN).ok().filter(|token| !token.is_empty())),
+            Some(file) => secret(file, "token").map(Some),
         }
+    }
+
+    /// The password of the room, from its file.
+    ///
+    /// # Errors
+    /// As [`ChatSettings::token`].
+    pub(crate) fn password(&self) -> Result<Option<String>, String> {
+        let file = self.password_file.as_deref();
+        file.map(|file| secret(file, "password")).transpose()
+    }
+}
+
+fn secret(file: &Path, what: &str) -> Result<String, String> {
+    let text = read(file)?;
+    match text.trim() {
+        "" => Err(format!("{} has no {what}", file.display())),
+        secret => Ok(secret.to_owned()),
     }
 }
 

@@ -157,6 +157,11 @@ fn limits() -> Vec<Setting> {
 
 fn history() -> Vec<Setting> {
     vec![
+        or_zero("chat-messages-per-second", count(), |s| &mut s.access.messages_per_second)
+            .help("Messages of a person to a room of the chat per second, ten seconds' worth at once; 0: no limit")
+            .reason("nobody types faster, and a flood fills the history")
+            .needs_restart()
+            .only_serve(),
         or_zero("history-messages", count(), |s| &mut s.history.messages)
             .help("Messages that a room of the chat keeps for members that come later or come back; 0: none")
             .reason("as many as the page shows")

@@ -8,7 +8,8 @@
 //! | `http://host/#tea`, `http://host/chat/tea` | `ws://host/chat/tea` |
 //! | `https://host/talk/#tea` | `wss://host/talk/chat/tea` |
 //!
-//! An address of the page is the page's own folder and the room behind `#`. A word without a port and a slash is no address. What is wrong in
+//! An address of the page is the page's own folder and the room behind `#`. An invitation to a private room follows the room: `#tea?INVITATION`.
+//! A word without a port and a slash is no address. What is wrong in
 //! an address is found by the client.
 
 use yamabiko::server::percent_encode;
@@ -27,9 +28,17 @@ pub(super) fn uri_of(address: &str) -> String {
     }
 }
 
+/// The invitation in the address of a page.
+pub(super) fn invitation_of(address: &str) -> Option<&str> {
+    let (_, fragment) = address.split_once('#')?;
+    let (_, invitation) = fragment.split_once('?')?;
+    (!invitation.is_empty()).then_some(invitation)
+}
+
 /// `rest`: the address of the page, or that of a room, behind its scheme.
 fn of_page(scheme: &str, rest: &str) -> String {
     let (page, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let fragment = fragment.split('?').next().unwrap_or_default();
     let is_room = has_room(page);
     let (authority, path) = page.split_once('/').unwrap_or((page, ""));
     // The folder of the page, with the slash behind it.
@@ -85,6 +94,7 @@ mod tests {
             ("h/broadcast/news", "ws://h/broadcast/news"),
             ("http://h", "ws://h/chat/lobby"),
             ("http://h/#tea", "ws://h/chat/tea"),
+            ("http://h/#tea?1f.ab", "ws://h/chat/tea"),
             ("HTTP://h:8080/#caf%C3%A9", "ws://h:8080/chat/caf%C3%A9"),
             ("https://h/talk/#tea", "wss://h/talk/chat/tea"),
             ("https://h/talk/", "wss://h/talk/chat/lobby"),
@@ -96,6 +106,14 @@ mod tests {
             ),
         ] {
             assert_eq!(uri_of(address), uri, "{address}");
+        }
+    }
+
+    #[test]
+    fn invitation_is_behind_the_room_in_the_address_of_a_page() {
+        assert_eq!(invitation_of("http://h/#tea?1f.ab"), Some("1f.ab"));
+        for address in ["http://h/#tea", "http://h/#tea?", "ws://h/chat/tea?x=1"] {
+            assert_eq!(invitation_of(address), None, "{address}");
         }
     }
 

@@ -32,18 +32,32 @@ pub(super) struct Conversation {
     /// The person, and this program as one of its tabs.
     session: String,
     tab: String,
+    keys: Keys,
     join_timeout: Duration,
+}
+
+/// What opens a private room.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    pub(super) password: Option<String>,
+    pub(super) invitation: Option<String>,
 }
 
 impl Conversation {
     /// `session` and `tab`: random texts of 16 to 64 bytes.
-    pub(super) fn new(name: String, [session, tab]: [String; 2], members: Members) -> Conversation {
+    pub(super) fn new(
+        name: String,
+        [session, tab]: [String; 2],
+        keys: Keys,
+        members: Members,
+    ) -> Conversation {
         Conversation {
             wanted_name: name,
             room: Room::new(members),
             has_history: false,
             session,
             tab,
+            keys,
             join_timeout: JOIN_TIMEOUT,
         }
     }
@@ -145,6 +159,8 @@ impl Conversation {
         let mut enter = Enter::new(self.room.name());
         enter.session = Some(self.session.as_str().into());
         enter.tab = Some(self.tab.as_str().into());
+        enter.password = self.keys.password.as_deref().map(Into::into);
+        enter.invitation = self.keys.invitation.as_deref().map(Into::into);
         match self.room.position() {
             Some(position) => enter.after = Some(position.into()),
             None if screen.is_for_a_person() => enter.history = Some(HISTORY_MESSAGES),
@@ -246,7 +262,12 @@ mod tests {
 
     fn aki() -> Conversation {
         let secrets = ["session", "tab"].map(|text| text.repeat(8));
-        Conversation::new("Aki".to_owned(), secrets, Members::default())
+        Conversation::new(
+            "Aki".to_owned(),
+            secrets,
+            Keys::default(),
+            Members::default(),
+        )
     }
 
     fn waited(text: &str) -> Option<Outgoing> {

@@ -80,6 +80,7 @@ fn meaning(code: u16) -> &'static str {
         1013 => "it is overloaded, or this client reads too slowly",
         1014 => "a server behind it sent an invalid response",
         3000 => "this client is not authorized",
+        4003 => "a moderator has removed you from the room",
         3003 => "this client is forbidden",
         3008 => "this client took too long",
         _ => "its own code",

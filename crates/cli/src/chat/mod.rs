@@ -62,8 +62,8 @@ use yamabiko::websocket::deflate::DeflateConfig;
 use super::arguments::ChatSettings;
 use super::signals;
 use super::tls;
-use address::uri_of;
-use conversation::Conversation;
+use address::{invitation_of, uri_of};
+use conversation::{Conversation, Keys};
 use ending::Outcome;
 use errors::explain;
 use members::Members;
@@ -74,12 +74,16 @@ use text::excerpt;
 /// Chats until the input ends, a signal arrives, or the server ends the connection for good.
 pub(super) fn run(settings: ChatSettings) -> Result<(), String> {
     let token = settings.token()?;
+    let keys = Keys {
+        password: settings.password()?,
+        invitation: invitation_of(&settings.url).map(str::to_owned),
+    };
     let name = match settings.name {
         Some(name) => name,
         None => format!("guest-{:04}", random()? % 10_000),
     };
     let members = Members::default();
-    let mut conversation = Conversation::new(name, [secret()?, secret()?], members.clone());
+    let mut conversation = Conversation::new(name, [secret()?, secret()?], keys, members.clone());
     let server = Server {
         tls: tls::trusted(&settings.trust)?,
         uri: uri_of(&settings.url),

@@ -138,6 +138,13 @@ impl Room {
             ServerMessage::Topic {
                 text, by, revision, ..
             } => self.set_topic(&text, &by, revision, is_past, screen),
+            ServerMessage::Moderated {
+                action,
+                by,
+                name,
+                seconds,
+                ..
+            } => note(&moderation(&action, &by, name.as_deref(), seconds), screen),
             ServerMessage::Missed { messages } => note(
                 &format!("this client read too slowly: {messages} messages were skipped"),
                 screen,
@@ -155,7 +162,8 @@ impl Room {
         let (ServerMessage::Message { position, .. }
         | ServerMessage::Joined { position, .. }
         | ServerMessage::Left { position, .. }
-        | ServerMessage::Topic { position, .. }) = message
+        | ServerMessage::Topic { position, .. }
+        | ServerMessage::Moderated { position, .. }) = message
         else {
             return false;
         };
@@ -295,6 +303,23 @@ impl Room {
 /// A line that is no message of a member.
 fn note(line: &str, screen: &Screen) -> Reaction {
     Reaction::Show(screen.style().note(&format!("* {line}")))
+}
+
+/// What a moderator has done, as a line. A deleted message stays on the terminal: it has scrolled up.
+fn moderation(action: &str, by: &str, name: Option<&str>, seconds: Option<u64>) -> String {
+    let by = printable(by);
+    let name = printable(name.unwrap_or_default());
+    match (action, seconds.unwrap_or_default()) {
+        ("mute", 0) => format!("{by} lets {name} write again"),
+        ("mute", seconds) => format!("{by} has muted {name} for {seconds} seconds"),
+        ("ban", seconds) => format!("{by} has banned {name} for {seconds} seconds"),
+        ("kick", _) => format!("{by} has removed {name}"),
+        ("slow", 0) => format!("{by} has ended slow mode"),
+        ("slow", seconds) => format!("{by} has set slow mode: a message in {seconds} seconds"),
+        ("delete", _) => format!("{by} has deleted a message"),
+        ("revoke", _) => format!("{by} has made all invitations void"),
+        (other, _) => format!("{by}: {}", printable(other)),
+    }
 }
 
 /// The members of the room, as a line.
@@ -455,6 +480,29 @@ mod tests {
         assert_eq!(room.members.topic(), "topic: coffee");
         react(&mut room, &set("", 5));
         assert_eq!(room.members.topic(), "the room has no topic");
+    }
+
+    #[test]
+    fn acts_of_moderators_are_lines() {
+        for (fields, line) in [
+            (
+                r#""action":"mute","name":"Bo","seconds":60"#,
+                "* Aiko has muted Bo for 60 seconds",
+            ),
+            (
+                r#""action":"mute","name":"Bo","seconds":0"#,
+                "* Aiko lets Bo write again",
+            ),
+            (r#""action":"kick","name":"Bo""#, "* Aiko has removed Bo"),
+            (
+                r#""action":"delete","target":"x-1""#,
+                "* Aiko has deleted a message",
+            ),
+            (r#""action":"new\u001b""#, r"* Aiko: new\u{1b}"),
+        ] {
+            let json = format!(r#"{{"type":"moderated","by":"Aiko",{fields}}}"#);
+            assert_eq!(react(&mut aki(), &json), shown(line));
+        }
     }
 
     const TAKEN: &str = r#"{"type":"error","code":"name_taken","text":"Taken.","about":"join","field":"name","suggestion":"Aki2"}"#;

@@ -1,0 +1,188 @@
+//! Created rooms over the wire: who is let in, what outsiders see, and what moderators do to others.
+
+use serde_json::{Value, json};
+use yamabiko::chat::{Access, Chat, REMOVED, SUBPROTOCOL_V2};
+use yamabiko::server::{Config, HistoryLimits, RoomHistory};
+use yamabiko::tokens::Tokens;
+use yamabiko_testing::socket::{Client, TestServer, config, with_1_and_3_workers};
+
+const OPERATOR: &str = "operator-0123456789abc";
+const PASSWORD: &str = "open sesame";
+
+fn start(config: Config) -> TestServer {
+    let keys = format!("{OPERATOR} publish=/chat/*,/moderate/* subscribe=/chat/*");
+    let tokens = Tokens::new().shared_keys(&keys).expect("keys");
+    let config = Config {
+        history: Some(HistoryLimits::default()),
+        tokens: Some(tokens.optional(true)),
+        ..config
+    };
+    let chat = Chat::new()
+        .chat_access(Access::Open)
+        .history(Some(RoomHistory::default()));
+    TestServer::start(config, chat)
+}
+
+fn connect(server: &TestServer, room: &str, fields: &str) -> Client {
+    let offer = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL_V2}\r\n{fields}");
+    Client::connect(server.address).upgraded_with(&format!("/chat/{room}"), &offer)
+}
+
+/// A request to enter as this person, with further fields.
+fn enter(name: &str, more: Value) -> String {
+    let mut request = json!({
+        "type": "enter",
+        "name": name,
+        "session": format!("{name:->16}"),
+        "history": 100,
+    });
+    let fields = request.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    request.to_string()
+}
+
+fn read(client: &mut Client) -> Value {
+    serde_json::from_str(&client.read_text()).expect("JSON")
+}
+
+fn read_type(client: &mut Client, kind: &str) -> Value {
+    loop {
+        let message = read(client);
+        if message["type"] == kind {
+            return message;
+        }
+    }
+}
+
+/// The answer to a request to enter, and the client.
+fn entering(server: &TestServer, room: &str, request: &str) -> (Client, Value) {
+    let mut client = connect(server, room, "");
+    client.text(request);
+    let answer = read(&mut client);
+    (client, answer)
+}
+
+/// A member of the room.
+fn entered(server: &TestServer, room: &str, name: &str, more: Value) -> Client {
+    let (client, welcome) = entering(server, room, &enter(name, more));
+    assert_eq!(welcome["type"], "welcome", "{welcome}");
+    client
+}
+
+fn private(server: &TestServer) -> Client {
+    let create = json!({"create": "private", "password": PASSWORD});
+    entered(server, "den", "Aiko", create)
+}
+
+#[test]
+fn private_room_lets_in_who_has_its_password_and_then_without_it() {
+    with_1_and_3_workers(|config| {
+        let server = start(config);
+        let mut aiko = private(&server);
+        aiko.text(r#"{"type":"message","text":"secret"}"#);
+        read_type(&mut aiko, "message");
+        for (more, code) in [
+            (json!({}), "password_required"),
+            (json!({"password": "open barley"}), "password_wrong"),
+            (json!({"create": "listed"}), "room_exists"),
+            (json!({"invitation": "6a1b3c80.00"}), "password_required"),
+        ] {
+            let (mut bo, answer) = entering(&server, "den", &enter("Bo", more));
+            assert_eq!(answer["code"], code, "{answer}");
+            bo.text(r#"{"type":"names"}"#);
+            assert_eq!(read(&mut bo)["code"], "not_joined");
+        }
+        let mut bo = entered(&server, "den", "Bo", json!({"password": PASSWORD}));
+        assert_eq!(read_type(&mut bo, "message")["text"], "secret");
+        // A client of version 1 has no password to show.
+        let mut old = Client::connect(server.address).upgraded_with("/chat/den", "");
+        old.text(r#"{"type":"join","name":"Chie"}"#);
+        assert_eq!(read(&mut old)["code"], "password_required");
+        drop(bo);
+        entered(&server, "den", "Bo", json!({}));
+    });
+}
+
+#[test]
+fn outsiders_see_listed_rooms_alone_and_nobody_of_a_private_one() {
+    let server = start(config(1));
+    let _aiko = private(&server);
+    let _bo = entered(&server, "quiet", "Bo", json!({"create": "unlisted"}));
+    let _chie = entered(&server, "open", "Chie", json!({"create": "listed"}));
+    let get = |path: &str| -> Value {
+        let mut client = Client::connect(server.address);
+        client.send(
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        );
+        let response = String::from_utf8(client.read_to_end()).expect("text");
+        let (_, body) = response.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).expect("JSON")
+    };
+    let listed = json!([{"room": "open", "members": 1}]);
+    assert_eq!(get("/rooms")["chat"]["rooms"], listed);
+    assert_eq!(get("/rooms/den")["members"], 0);
+    assert_eq!(get("/rooms/quiet")["names"], json!(["Bo"]));
+}
+
+#[test]
+fn invitation_lets_people_in_until_it_is_revoked() {
+    let server = start(config(2));
+    let mut aiko = private(&server);
+    let mut invited = || {
+        aiko.text(r#"{"type":"invite","seconds":60,"id":"i"}"#);
+        let answer = read_type(&mut aiko, "invitation");
+        assert_eq!(answer["id"], "i");
+        json!({"invitation": answer["invitation"]})
+    };
+    let invitation = invited();
+    let mut bo = entered(&server, "den", "Bo", invitation.clone());
+    // Only moderators invite.
+    bo.text(r#"{"type":"invite","seconds":60}"#);
+    assert_eq!(read_type(&mut bo, "error")["code"], "not_moderator");
+    aiko.text(r#"{"type":"revoke"}"#);
+    assert_eq!(read_type(&mut bo, "moderated")["action"], "revoke");
+    let (_, answer) = entering(&server, "den", &enter("Chie", invitation));
+    assert_eq!(answer["code"], "password_required");
+}
+
+#[test]
+fn removed_member_is_closed_with_4003_and_a_banned_one_does_not_come_back() {
+    with_1_and_3_workers(|config| {
+        let server = start(config);
+        let mut aiko = entered(&server, "open", "Aiko", json!({"create": "listed"}));
+        let mut bo = entered(&server, "open", "Bo", json!({}));
+        aiko.text(r#"{"type":"ban","name":"Bo","seconds":600}"#);
+        let told = read_type(&mut aiko, "moderated");
+        assert_eq!(
+            (&told["name"], &told["seconds"]),
+            (&"Bo".into(), &600.into())
+        );
+        assert_eq!(bo.read_until_close().0, REMOVED);
+        assert_eq!(read_type(&mut aiko, "left")["name"], "Bo");
+        let (_, answer) = entering(&server, "open", &enter("Bo", json!({})));
+        assert_eq!(answer["code"], "banned");
+        // Another room does not know of it.
+        entered(&server, "other", "Bo", json!({}));
+    });
+}
+
+#[test]
+fn operator_moderates_every_room_and_enters_private_ones() {
+    let server = start(config(2));
+    let _aiko = private(&server);
+    let token = format!("Authorization: Bearer {OPERATOR}\r\n");
+    let mut operator = connect(&server, "den", &token);
+    operator.text(&enter("Op", json!({})));
+    let welcome = read(&mut operator);
+    assert_eq!(
+        (&welcome["moderator"], &welcome["count"]),
+        (&true.into(), &2.into())
+    );
+    operator.text(r#"{"type":"mute","name":"Aiko","seconds":60}"#);
+    assert_eq!(read_type(&mut operator, "moderated")["name"], "Aiko");
+    // Without a creator only an operator can.
+    let mut bo = entered(&server, "lobby", "Bo", json!({}));
+    bo.text(r#"{"type":"slow","seconds":5}"#);
+    assert_eq!(read_type(&mut bo, "error")["code"], "not_moderator");
+}
