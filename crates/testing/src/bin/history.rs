@@ -9,7 +9,7 @@
 //! |---|---|
 //! | keeping | 10,000 messages a second of 100 bytes to a room, for 10 s: processor time of the server for each, and the time until the publisher has its own copy |
 //! | joining | a room with 10,000 messages: the time from the request to the last message, and the memory of the server. The first member after a restart also waits for the file |
-//! | coming back | 1,000 members that ask for 50 messages at the same time: the time until each has them, and the processor time of the server |
+//! | coming-back | 1,000 members that ask for 50 messages at the same time: the time until each has them, and the processor time of the server |
 //! | idle | the memory of a member that sends nothing |
 //!
 //! About 2 minutes; let nothing else run. The data files are in the folder for temporary files, or in `--folder`: choose one on a disk, because `full`
@@ -30,13 +30,15 @@ use yamabiko_testing::socket::{Client, frame};
 fn main() -> ExitCode {
     let mut program = PathBuf::from("target/release/yamabiko");
     let mut folder = std::env::temp_dir();
+    let mut only = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match (&*argument, arguments.next()) {
             ("--program", Some(path)) => program = path.into(),
             ("--folder", Some(path)) => folder = path.into(),
+            ("--only", Some(table)) => only = Some(table),
             _ => {
-                eprintln!("usage: history [--program FILE] [--folder FOLDER]");
+                eprintln!("usage: history [--program FILE] [--folder FOLDER] [--only TABLE]");
                 return ExitCode::from(2);
             }
         }
@@ -44,13 +46,23 @@ fn main() -> ExitCode {
     let folder = folder.join(format!("yamabiko-history-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let setup = Setup { program, folder };
-    setup.keeping();
-    setup.joining();
-    setup.coming_back();
-    setup.idle();
+    let tables: [(&str, Table); 4] = [
+        ("keeping", Setup::keeping),
+        ("joining", Setup::joining),
+        ("coming-back", Setup::coming_back),
+        ("idle", Setup::idle),
+    ];
+    for (name, table) in tables {
+        if only.as_deref().is_none_or(|only| only == name) {
+            table(&setup);
+        }
+    }
     fs::remove_dir_all(&setup.folder).expect("the folder");
     ExitCode::SUCCESS
 }
+
+/// Measures and prints a table.
+type Table = fn(&Setup);
 
 struct Setup {
     program: PathBuf,
@@ -137,6 +149,9 @@ impl Setup {
         println!("\n| 1,000 members come back at once | p50 | p99 | longest | CPU of each |");
         println!("|---|---:|---:|---:|---:|");
         for (name, options) in self.places("coming-back") {
+            // That each of them enters is a message, too.
+            let kept = ["--history-messages", "10000", "--history-bytes", "16MiB"];
+            let options = [options, kept.map(str::to_owned).to_vec()].concat();
             let mut server = self.start(&options);
             let position = fill(&server, 50);
             if name != "memory" {
@@ -181,7 +196,15 @@ struct Server {
 impl Server {
     fn start(program: &PathBuf, options: &[String]) -> Server {
         let mut child = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--workers", "1"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--workers",
+                "1",
+                "--log-level",
+                "error",
+            ])
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
