@@ -114,6 +114,7 @@ fn command(data: &str, more: &[&str]) -> Command {
             "--data",
             data,
         ])
+        .args(["--chat-messages-per-second", "0"])
         .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

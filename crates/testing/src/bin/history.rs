@@ -202,6 +202,8 @@ impl Server {
                 "127.0.0.1:0",
                 "--workers",
                 "1",
+                "--chat-messages-per-second",
+                "0",
                 "--log-level",
                 "error",
             ])
