@@ -22,8 +22,8 @@ use super::rules::PRIVATE_PREFIX;
 use super::subscribers::Subscribers;
 use crate::server::{
     Admission, CloseCode, Closed, ConnectionId, Context, Handler, LagAction, LagPolicy, Message,
-    Missed, NotJoined, NotSent, OwnedMessage, Position, Publisher, Refusal, Replay, Replayed,
-    Request, RequestHead, Response, RoomHistory, Status, Upgrade,
+    Missed, NotJoined, NotPublished, NotSent, OwnedMessage, Position, Published, Publisher,
+    Refusal, Replay, Replayed, Request, RequestHead, Response, RoomHistory, Status, Upgrade,
 };
 use crate::tokens::TokenError;
 
@@ -272,6 +272,25 @@ impl Handler for Chat {
                 }
             }
             Err(error) => {
+                context.close((CloseCode::TRY_AGAIN_LATER, error.to_string().as_str()));
+            }
+        }
+    }
+
+    /// A member stays, and is told. Who writes is told again in a moment. `/broadcast/{room}` has no errors, so its client is closed.
+    fn published(
+        &self,
+        session: &mut Session,
+        room: &str,
+        _: Option<u64>,
+        published: Result<Published, NotPublished>,
+        context: &mut Context<'_>,
+    ) {
+        let Err(error) = published else { return };
+        match &session.0 {
+            Kind::Chat(_) if room.starts_with(TYPING_PREFIX) => {}
+            Kind::Chat(member) => member.not_published(&mut self.outlet(context)),
+            Kind::Broadcast { .. } => {
                 context.close((CloseCode::TRY_AGAIN_LATER, error.to_string().as_str()));
             }
         }

@@ -153,6 +153,11 @@ impl Member {
         sink.send(&ServerMessage::Missed { messages }.to_json());
     }
 
+    /// A message of this connection was not published.
+    pub(super) fn not_published(&self, sink: &mut impl Sink) {
+        send_error(ErrorReply::of(ErrorCode::NotPublished), sink);
+    }
+
     /// The connection has ended.
     pub(super) fn closed(self, rooms: &RoomDirectory, sink: &mut impl Sink) {
         let State::Inside(inside) = &self.state else {

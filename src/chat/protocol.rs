@@ -526,6 +526,8 @@ pub enum ErrorCode {
     NotPrivate,
     /// The server cannot do this now.
     Busy,
+    /// Where the server keeps messages, it cannot keep any now: one of this connection was not published.
+    NotPublished,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,
@@ -682,6 +684,9 @@ impl ErrorCode {
             ErrorCode::NoMember => "Nobody in this room has this name.".into(),
             ErrorCode::NotPrivate => "Only a private room has invitations.".into(),
             ErrorCode::Busy => "The server cannot do this now. Try again in some seconds.".into(),
+            ErrorCode::NotPublished => {
+                "The server cannot keep messages now. Your last one was probably not sent.".into()
+            }
             ErrorCode::Unknown => "The message is invalid.".into(),
         }
     }

@@ -356,6 +356,10 @@ fn full_disk_refuses_messages_and_disconnects_nobody_and_it_heals() {
         }
     }
     assert!(received < sent, "some were refused: {received} of {sent}");
+    // The member whose messages were refused was told, and is still there.
+    while aki.read().expect("open")["code"] != "not_published" {}
+    assert!(aki.send("still here"));
+    assert_eq!(bo.read_text().expect("open").1, "still here");
 }
 
 /// The exit status of a server that does not start, and its line on standard error.
