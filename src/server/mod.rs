@@ -819,11 +819,11 @@ fn build_workers<H: Handler>(
 
 /// What the rooms ask the application about their histories. A panic of it is no answer.
 fn history_rules<H: Handler>(config: &Config, handler: &Arc<H>) -> Option<HistoryRules> {
-    let has_backplane = config.backplane.is_some();
-    if config.history.is_none() && !has_backplane {
+    let backplane = config.backplane.as_ref();
+    if config.history.is_none() && backplane.is_none() {
         return None;
     }
-    let (asked, numbers, shares) = (handler.clone(), handler.clone(), handler.clone());
+    let (asked, numbers) = (handler.clone(), handler.clone());
     let keeps = config.history.is_some();
     let limits = config.history.unwrap_or_default();
     Some(HistoryRules {
@@ -838,19 +838,24 @@ fn history_rules<H: Handler>(config: &Config, handler: &Arc<H>) -> Option<Histor
                 .ok()
                 .flatten()
         }),
-        shares: has_backplane.then(|| shares_fn(shares) as Box<_>),
+        shares: backplane.map(|backplane| shares_fn(backplane, handler) as Box<_>),
     })
 }
 
 /// Which rooms are of the backplane.
 fn shares_of<H: Handler>(config: &Config, handler: &Arc<H>) -> SharesOf {
-    match config.backplane {
-        Some(_) => SharesOf::new(Arc::from(shares_fn(handler.clone()))),
+    match &config.backplane {
+        Some(backplane) => SharesOf::new(Arc::from(shares_fn(backplane, handler))),
         None => SharesOf::default(),
     }
 }
 
 /// A panic of the application is no answer: then the room is of the backplane, as by default.
-fn shares_fn<H: Handler>(handler: Arc<H>) -> Box<SharesFn> {
-    Box::new(move |room| catch(|| handler.shares(room)).unwrap_or(true))
+fn shares_fn<H: Handler>(backplane: &BackplaneConfig, handler: &Arc<H>) -> Box<SharesFn> {
+    let (is_shared, handler) = (backplane.engine.is_shared(), handler.clone());
+    let has_history = |handler: &H, room: &str| handler.history(room).is_some();
+    Box::new(move |room| {
+        let shares = || handler.shares(room) && (is_shared || has_history(&handler, room));
+        catch(shares).unwrap_or(true)
+    })
 }

@@ -2,12 +2,14 @@
 //! `Backplane`: one order at all nodes, no hole without a notice, no duplicate, each publication answered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use yamabiko::server::{
-    Admission, BackplaneConfig, Config, Context, DeflateConfig, GapNotice, Handler, HistoryLimits,
-    Message, NotJoined, NotPublished, OwnedMessage, Position, Published, Refusal, Replay, Replayed,
-    RoomHistory, Upgrade,
+    Admission, Backplane, BackplaneConfig, BackplaneNode, BackplanePublication, BackplaneState,
+    Config, Context, DeflateConfig, GapNotice, Handler, HistoryLimits, Message, NotJoined,
+    NotPublished, OwnedMessage, Position, Published, Refusal, Replay, Replayed, RoomHistory,
+    Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::engine::{Faults, SimulatedEngine};
@@ -324,6 +326,47 @@ fn room_that_the_handler_does_not_share_is_of_its_server_alone() {
     }
     assert!(engine.ordered("own").is_empty());
     assert_eq!(engine.subscribers("own"), 0);
+}
+
+/// An engine of one server that can keep nothing.
+struct Full;
+
+impl Backplane for Full {
+    fn start(&self, _: BackplaneNode) {}
+
+    fn publish(&self, publication: BackplanePublication) {
+        publication.refuse(NotPublished::BackplaneRefused);
+    }
+
+    fn subscribe(&self, _: &str, _: Option<RoomHistory>) {}
+
+    fn unsubscribe(&self, _: &str) {}
+
+    fn state(&self) -> BackplaneState {
+        BackplaneState::ready()
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn engine_of_one_server_gets_no_message_of_a_room_without_history() {
+    let backplane = || BackplaneConfig::new(Arc::new(Full));
+    for (history, report) in [
+        (None, "published 1 -"),
+        (commands().history, "refused 1 BackplaneRefused"),
+    ] {
+        let handler = Commands {
+            history,
+            ..commands()
+        };
+        let server = TestServer::start(on(backplane(), config(2)), handler);
+        let mut client = open(&server);
+        client.text("acknowledged-in hall hello");
+        assert_eq!(client.read_text(), report);
+    }
 }
 
 #[test]

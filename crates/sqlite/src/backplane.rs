@@ -121,6 +121,10 @@ impl Backplane for SqliteBackplane {
         self.health.state()
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Writes what waits, and closes the file. Waits for the disk for at most 10 s.
     fn stop(&self) {
         self.queue.close();

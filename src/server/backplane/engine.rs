@@ -118,6 +118,12 @@ pub trait Backplane: Send + Sync + 'static {
     /// [`BackplaneNode::state_changed`].
     fn state(&self) -> BackplaneState;
 
+    /// Whether other servers use the same rooms. If not, the engine only keeps messages: then only rooms with history are rooms of the
+    /// backplane, and the messages of all others are put in order in memory, as without one. Default: yes.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// The server has stopped: no other method follows. The engine answers what it has taken, in a bounded time; this call may wait
     /// for that. Default: nothing is done.
     fn stop(&self) {}
