@@ -146,6 +146,8 @@ impl Io {
     }
 
     /// What this turn's reads have cost, in bytes of writes: 2 KiB for each socket, and a quarter of their bytes.
+    // Only the server divides its turns.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))]
     #[must_use]
     pub(crate) fn read_cost_of_turn(&self) -> usize {
         let bytes = self.read_bytes.wrapping_sub(self.read_bytes_before) as usize;
