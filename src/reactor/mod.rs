@@ -147,7 +147,9 @@ use std::time::Duration;
 use mio::{Events, Poll, Waker};
 
 use self::calls::SocketOptions;
-use self::io::{Deferred, FIRST_LISTENER, MAILBOX, STEP_COST_BYTES, WAKER};
+#[cfg(unix)]
+use self::io::WAKER;
+use self::io::{Deferred, FIRST_LISTENER, MAILBOX, STEP_COST_BYTES};
 use self::listener::{Accepted, Acceptors};
 use self::socket::ReadOutcome;
 use self::unread::UnreadRest;
