@@ -1,6 +1,6 @@
 //! `serve --data FILE`: the messages of rooms survive the end of the server, however it comes.
 //!
-//! `YAMABIKO_KILLS=10 cargo test --package yamabiko-cli --test data` kills the server so many times while it writes, instead of three
+//! `TEST_KILLS=10 cargo test --package yamabiko-cli --test data` kills the server so many times while it writes, instead of three
 //! times.
 
 #![cfg(target_os = "linux")]
@@ -217,7 +217,7 @@ fn clients_resume_over_a_restart_whether_the_server_ended_in_order_or_was_killed
 
 #[test]
 fn no_acknowledged_message_is_missing_and_no_offset_has_two_texts_after_kill_9() {
-    let kills = std::env::var("YAMABIKO_KILLS").ok();
+    let kills = std::env::var("TEST_KILLS").ok();
     let kills: usize = kills.map_or(3, |text| text.parse().expect("a number"));
     let folder = Folder::new("data-kill");
     let more = [

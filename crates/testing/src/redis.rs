@@ -1,6 +1,6 @@
 //! A Redis of one test: the program `redis-server` on a free port, with its data in a folder of its own.
 //!
-//! A test without the program is skipped, with a line on standard error; with the environment variable `YAMABIKO_NEEDS_REDIS` it fails.
+//! A test without the program is skipped, with a line on standard error; with the environment variable `TEST_NEEDS_REDIS` it fails.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -174,7 +174,7 @@ fn spawn(folder: &Path, port: u16, options: &[String]) -> Option<Child> {
     match command.spawn() {
         Ok(child) => Some(child),
         Err(error) => {
-            let needed = std::env::var_os("YAMABIKO_NEEDS_REDIS").is_some();
+            let needed = std::env::var_os("TEST_NEEDS_REDIS").is_some();
             assert!(!needed, "redis-server cannot be started: {error}");
             eprintln!("skipped: redis-server cannot be started on this host: {error}");
             None

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   cargo test -p yamabiko-cli --test cluster                          the short form: seconds for each fault
-//!   YAMABIKO_CLUSTER_PROOF=600 cargo test --release -p yamabiko-cli --test cluster proof:: -- --test-threads 1
+//!   TEST_CLUSTER_PROOF=600 cargo test --release -p yamabiko-cli --test cluster proof:: -- --test-threads 1
 //!                                                                      300 members, 30 publishers, ten minutes for each fault
 //! ```
 //!

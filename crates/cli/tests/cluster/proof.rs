@@ -50,7 +50,7 @@ type Fault = fn(&mut Cluster, &Run);
 /// One run of the short form, or as many as the long form has time for. `may_end`: whether the connection of a member of this
 /// node may end.
 fn proof(name: &str, options: &[&str], fault: Fault, may_end: fn(usize) -> bool) {
-    let seconds = std::env::var("YAMABIKO_CLUSTER_PROOF").ok();
+    let seconds = std::env::var("TEST_CLUSTER_PROOF").ok();
     let seconds = seconds.map(|text| text.parse::<u64>().expect("seconds"));
     let Some(seconds) = seconds else {
         let size = Size {

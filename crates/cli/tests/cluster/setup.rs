@@ -55,7 +55,7 @@ impl HaProxy {
         match child {
             Ok(child) => Some(HaProxy(child)),
             Err(error) => {
-                let needed = std::env::var_os("YAMABIKO_NEEDS_REDIS").is_some();
+                let needed = std::env::var_os("TEST_NEEDS_REDIS").is_some();
                 assert!(!needed, "haproxy cannot be started: {error}");
                 eprintln!("skipped: haproxy cannot be started on this host: {error}");
                 None
