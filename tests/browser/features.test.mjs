@@ -392,8 +392,12 @@ async function hide(page, hidden) {
   }, hidden);
 }
 
-/** Checks the page by all rules of axe-core. */
+/** Checks the page by all rules of axe-core, when what appears on it has appeared. */
 async function axe(page) {
+  await page.evaluate(async () => {
+    const ending = document.getAnimations().filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime));
+    await Promise.all(ending.map((one) => one.finished));
+  });
   await page.evaluate(AXE);
   const violations = await page.evaluate(async () => {
     const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
