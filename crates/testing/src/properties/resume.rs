@@ -8,7 +8,7 @@
 //!
 //! The two servers are started once. Each input has a room of its own.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
@@ -237,10 +237,13 @@ impl Connection {
             .unread
             .saturating_sub(self.buffer.len())
             .clamp(1, bytes.len());
-        let count = self
-            .stream
-            .read(&mut bytes[..most])
-            .expect("bytes within the time limit");
+        // The clock of a fuzzer sends signals.
+        let count = loop {
+            match self.stream.read(&mut bytes[..most]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read.expect("bytes within the time limit"),
+            }
+        };
         self.buffer.extend_from_slice(&bytes[..count]);
         count > 0
     }
