@@ -11,8 +11,8 @@
 //! Its creator moderates it. Other rooms, which exist because somebody has entered them, are listed and have no creator. Operators moderate
 //! all rooms.
 //!
-//! The messages of a private room are published under a name that nobody can guess (`/private/` and 128 random bits). So whoever is not let
-//! in cannot subscribe to them, and when the room has ended, a new room of its name does not have its past.
+//! The messages of a private room are published under a name that nobody can guess (`/private/` and 128 random bits). So a person who is not
+//! admitted cannot subscribe to them, and when the room has ended, a new room of its name does not have its past.
 //!
 //! Without a clock: times are inputs, in milliseconds since 1970-01-01 UTC.
 

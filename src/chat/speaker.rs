@@ -1,8 +1,8 @@
 //! What the connections of one person in a room share: the name under which they publish, how fast they may, and whether they may at all.
 //!
 //! A text is published without the lock of the room. The lock here is that of one person, so only the person's own connections wait
-//! for each other. The name and the sanctions change under the lock of the room and this one together: whoever holds the room's lock sees
-//! the name that the room's list has.
+//! for each other. The name and the sanctions change under the lock of the room and this one together: a thread with the room's
+//! lock sees the name that the room's list has.
 //!
 //! Cost: an allocation for each person, and two more words for each connection.
 
