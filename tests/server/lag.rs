@@ -4,7 +4,7 @@ use std::time::Duration;
 use yamabiko::server::{Config, LagAction, LagPolicy, Limits};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
-    Client, Frame, LOOP_TIMEOUT, Running, TIMEOUT, eventually, frame, some_subscriber_is_behind,
+    Client, Frame, Running, TIMEOUT, eventually, frame, some_subscriber_is_behind,
     with_1_and_3_workers,
 };
 
@@ -236,12 +236,13 @@ fn message_published_from_missed_or_closed_arrives_without_another_event() {
             let mut slow = Client::open_narrow(server.address);
             slow.text("/publish-when-closed gaps");
             slow.join("hall");
+            let mut reader = server.subscribers(1, "hall").remove(0);
             let mut publisher = Client::open(server.address);
-            eventually("the slow client has been behind", LOOP_TIMEOUT, || {
-                publisher.text("/publish-bytes 10 hall");
-                let metrics = server.handle.metrics();
-                some_subscriber_is_behind(&server.handle)
-                    || metrics.skipped + metrics.disconnected > 0
+            let clients = [&mut publisher, &mut reader];
+            let behind = "the slow client is behind or has missed messages";
+            server.publish_until("hall", clients, behind, |handle| {
+                let metrics = handle.metrics();
+                some_subscriber_is_behind(handle) || metrics.skipped + metrics.disconnected > 0
             });
             // No further message is published: only time passes.
             for watcher in &mut watchers {

@@ -122,6 +122,12 @@ impl Program {
         lines.find(|line| line.starts_with("yamabiko: "))
     }
 
+    /// Standard error has no other line so far, except those of the log.
+    fn has_reported_nothing_more(&self) {
+        let mut lines = std::iter::from_fn(|| self.errors.try_recv().ok());
+        assert_eq!(lines.find(|line| line.starts_with("yamabiko: ")), None);
+    }
+
     fn type_line(&mut self, line: &str) {
         let input = self.input.as_mut().expect("not ended");
         writeln!(input, "{line}").expect("it reads");
@@ -1500,9 +1506,7 @@ fn soft_limit_of_descriptors_is_raised_as_far_as_the_connections_need() {
         .collect();
     assert!((560..=700).contains(&numbers[0]), "{numbers:?}");
     assert_eq!(numbers[1], 3000);
-    // Besides the log, which tells of the start.
-    let mut errors = std::iter::from_fn(|| server.errors.try_recv().ok());
-    assert_eq!(errors.find(|line| line.starts_with("yamabiko: ")), None);
+    server.has_reported_nothing_more();
 }
 
 #[test]
@@ -1520,7 +1524,7 @@ fn number_of_connections_that_the_descriptors_do_not_allow_is_lowered_and_report
         "{reported}"
     );
     server.line();
-    assert_eq!(server.errors.try_recv().ok(), None);
+    server.has_reported_nothing_more();
 }
 
 #[test]
