@@ -30,6 +30,7 @@ import time
 
 import cases
 import measure
+from report import number as digits
 
 OURSELVES = "yamabiko"
 PLAIN = "yamabiko, without TLS"
@@ -247,7 +248,7 @@ def servers(bench):
 def cost(bench, rounds, seconds):
     """The section about CPU time and deliveries."""
     text = "## CPU time of the server\n"
-    all_servers = servers(bench)
+    all_servers, lost = servers(bench), []
     for connections, publishers, message_bytes, window in CASES:
         options = ["fan-out", "--connections", str(connections), "--publishers", str(publishers)]
         options += ["--bytes", str(message_bytes), "--window", str(window), "--warm-up", "0.5"]
@@ -275,8 +276,10 @@ def cost(bench, rounds, seconds):
                 ours[0] / theirs[0] for ours, theirs in zip(found[OURSELVES], runs, strict=True)
             )
             columns = [statistics.median(run[index] for run in runs) for index in range(3)]
-            text += f"| {name} | {columns[0]:.2f} | {ratio:.2f} | {columns[1]:,.0f} | {columns[2]:.2f} |\n"
-    return text
+            text += f"| {name} | {digits(columns[0])} | {ratio:.2f} | {columns[1]:,.0f} | {digits(columns[2])} |\n"
+            if ratio > 1 and name not in (PLAIN, SEALS):
+                lost.append(f"{connections} members, {publishers} publishers: {name} takes {1 / ratio:.2f} of our CPU time")
+    return text + "\nWhere we lose: " + ("; ".join(lost) if lost else "in no row of these tables") + ".\n"
 
 
 def idle_memory(bench, connections):
@@ -336,7 +339,8 @@ def head(arguments):
         "# What TLS costs\n\n"
         f"`benches/servers/run.sh tls {arguments.level}` writes this page. TLS 1.3, ECDSA with P-256; every server on core {arguments.server_core}, "
         f"the load on core {arguments.load_core}.\n\n"
-        f"- {datetime.date.today().isoformat()}; {measure.processor()}, {os.cpu_count()} cores; "
+        f"- yamabiko {measure.output_of(['git', '-C', str(cases.HERE), 'describe', '--always', '--dirty'])}; "
+        f"{datetime.date.today().isoformat()}; {measure.processor()}, {os.cpu_count()} cores; "
         f"{measure.output_of(['uname', '-sr'])}; load average before the end {os.getloadavg()[0]:.1f}\n"
         f"- {nginx_version}; {measure.output_of(['openssl', 'version'])}; uWebSockets 20.58.0\n\n"
         "“Only seals and sends” is no server: it parses frames, seals the messages of a turn once for each client with the same library "
