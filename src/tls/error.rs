@@ -22,7 +22,17 @@ impl From<rustls::Error> for TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS: {}", self.0)
+        match &self.0 {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Other(error))
+                if error.to_string() == "CaUsedAsEndEntity" =>
+            {
+                f.write_str(
+                    "TLS: the certificate is one of an authority (CA:TRUE), and not one of a server: \
+                     issue one with CA:FALSE (openssl req: -addext basicConstraints=critical,CA:FALSE)",
+                )
+            }
+            error => write!(f, "TLS: {error}"),
+        }
     }
 }
 

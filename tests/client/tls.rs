@@ -242,6 +242,25 @@ fn client_fails_if_the_certificate_is_not_trusted_expired_or_of_another_name() {
 }
 
 #[test]
+fn certificate_of_an_authority_is_not_accepted_as_one_of_a_server_and_the_error_tells_the_cure() {
+    let authority = Authority::new();
+    let server = serving(authority.issue_authority(&["localhost"]).server());
+    let error = client_of(server.address, &authority)
+        .connect()
+        .expect_err("not accepted");
+    let ClientError::Tls(error) = error else {
+        panic!("{error}");
+    };
+    assert!(error.is_certificate());
+    assert!(
+        error
+            .to_string()
+            .contains("basicConstraints=critical,CA:FALSE"),
+        "{error}"
+    );
+}
+
+#[test]
 fn handshake_of_tls_has_the_deadline_of_the_opening_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");

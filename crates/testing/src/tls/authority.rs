@@ -47,6 +47,13 @@ impl Authority {
         })
     }
 
+    /// A certificate for these names that is also one of an authority, as `openssl req -x509` makes it.
+    pub fn issue_authority(&self, names: &[&str]) -> Issued {
+        self.issue_with(names, |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        })
+    }
+
     fn issue_with(&self, names: &[&str], set: impl FnOnce(&mut CertificateParams)) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
