@@ -242,7 +242,7 @@ const LAYERS: [Layer; 27] = [
         name: "crates/pusher/src",
         may: &[
             "crate", "yamabiko::server", "yamabiko::http", "std", "core", "alloc", "getrandom", "hmac", "rustls",
-            "rustls_native_certs", "serde", "serde_json", "sha2", "subtle", "ureq",
+            "rustls_native_certs", "serde", "serde_json", "sha2", "subtle", "tracing", "ureq",
         ],
         must_not: &[
             "std::net", "std::fs", "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",

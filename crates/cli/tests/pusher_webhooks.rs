@@ -1,8 +1,11 @@
-//! A webhook whose web server hangs: the program's memory stays flat, and clients are served.
+//! Webhooks whose web server fails. It hangs: the program's memory stays flat, and clients are served. It refuses, or closes: the log
+//! says why.
 
 #![cfg(unix)]
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::thread;
 
 use yamabiko_testing::program::Program;
 use yamabiko_testing::socket::Client;
@@ -26,6 +29,25 @@ fn subscribe_to_new_channels(client: &mut Client, name: char, count: usize) {
     }
 }
 
+/// The program with an app that has this webhook.
+fn program_with(folder: &Folder, url: &str) -> Program {
+    let app = "[[apps]]\nid = \"1\"\nkey = \"app-key\"\nsecret = \"app-secret\"\nsubscription-bytes-per-second = 4294967295";
+    folder.write(
+        "apps.toml",
+        &format!("{app}\n[[apps.webhooks]]\nurl = \"{url}\"\n"),
+    );
+    let file = folder.file("apps.toml");
+    let options = ["serve", "--workers", "1", "--metrics", "--apps-file", &file];
+    Program::start(env!("CARGO_BIN_EXE_yamabiko"), &options)
+}
+
+/// A client of the app.
+fn client_of(program: &Program) -> Client {
+    let mut client = Client::connect(program.address).upgraded("/app/app-key?protocol=7");
+    client.read_text();
+    client
+}
+
 /// A number of the program's metrics.
 fn metric(program: &Program, name: &str) -> u64 {
     let mut client = Client::connect(program.address);
@@ -40,16 +62,8 @@ fn web_server_that_hangs_costs_the_memory_of_a_full_queue_and_no_more() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}/", silent.local_addr().expect("an address"));
     let folder = Folder::new("hanging-webhook");
-    let app = "[[apps]]\nid = \"1\"\nkey = \"app-key\"\nsecret = \"app-secret\"\nsubscription-bytes-per-second = 4294967295";
-    folder.write(
-        "apps.toml",
-        &format!("{app}\n[[apps.webhooks]]\nurl = \"{url}\"\n"),
-    );
-    let file = folder.file("apps.toml");
-    let options = ["serve", "--workers", "1", "--metrics", "--apps-file", &file];
-    let program = Program::start(env!("CARGO_BIN_EXE_yamabiko"), &options);
-    let mut client = Client::connect(program.address).upgraded("/app/app-key?protocol=7");
-    client.read_text();
+    let program = program_with(&folder, &url);
+    let mut client = client_of(&program);
 
     let discarded = r#"yamabiko_app_webhook_events_discarded_total{app="1"}"#;
     let empty = program.start_counting_memory();
@@ -70,4 +84,56 @@ fn web_server_that_hangs_costs_the_memory_of_a_full_queue_and_no_more() {
         ),
         0
     );
+}
+
+/// A web server whose every answer is 503. It reads what comes at once: the request is short.
+fn refusing_web_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut request = Vec::new();
+            let mut byte = [0];
+            // The body ends with the list of events.
+            while !request.ends_with(b"]}") && stream.read(&mut byte).is_ok_and(|count| count > 0) {
+                request.push(byte[0]);
+            }
+            let answer = "HTTP/1.1 503 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            // The program may have ended.
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    port
+}
+
+#[test]
+fn failed_request_is_in_the_log_with_its_reason_and_without_the_secrets_of_the_url() {
+    let port = refusing_web_server();
+    let folder = Folder::new("refusing-webhook");
+    let url = format!("http://user:password@127.0.0.1:{port}/path?token=secret");
+    let program = program_with(&folder, &url);
+    let mut client = client_of(&program);
+    subscribe_to_new_channels(&mut client, 'a', 1);
+    let line = program.error_line("webhook failed");
+    let expected = format!(
+        "WARN webhook failed, it is sent again app=1 host=127.0.0.1:{port} status=503 events=1 attempts=1 next_after_seconds=1"
+    );
+    assert!(line.ends_with(&expected), "{line}");
+    let second = program.error_line("attempts=2 next_after_seconds=2");
+    assert!(second.contains("status=503"), "{second}");
+}
+
+#[test]
+fn web_server_that_closes_without_a_response_is_in_the_log_with_the_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let folder = Folder::new("closing-webhook");
+    let program = program_with(&folder, &format!("http://127.0.0.1:{port}/"));
+    let mut client = client_of(&program);
+    subscribe_to_new_channels(&mut client, 'a', 1);
+    let line = program.error_line("webhook failed");
+    let expected = format!("app=1 host=127.0.0.1:{port} error=\"");
+    assert!(line.contains(&expected), "{line}");
 }

@@ -243,7 +243,7 @@ impl Handler for Pusher {
             // Without a thread, the number of many subscribers is told by the next change.
             let _ = subscription_counts::start(app, publisher.clone());
             // Without a thread, the queue of a webhook fills up, and its events are counted as discarded.
-            let _ = app.webhooks.start(app.app.key(), &app.secret);
+            let _ = app.webhooks.start(app.app.id(), app.app.key(), &app.secret);
         }
         // Called once.
         let _ = self.publisher.set(publisher);

@@ -1,6 +1,7 @@
 //! The program `yamabiko` as a process, for tests of clients that it must survive: its memory, its
-//! descriptors and its panics.
+//! descriptors, its log and its panics.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -26,13 +27,21 @@ pub struct Program {
     pub addresses: Vec<SocketAddr>,
     /// The file in place of `{socket}` in the options.
     pub socket: PathBuf,
-    /// Lines of standard error that report a panic.
-    panics: Arc<Mutex<Vec<String>>>,
+    errors: Arc<Mutex<Errors>>,
     /// Open descriptors without a client.
     descriptors_idle: usize,
     /// The files in place of `{cert}` and `{key}` in the options: then its addresses speak TLS.
     #[cfg(feature = "tls")]
     pub tls: Option<Folder>,
+}
+
+/// What the program has written to standard error.
+#[derive(Default)]
+struct Errors {
+    /// The newest lines, at most [`LINES_MAX`].
+    lines: VecDeque<String>,
+    /// Lines that report a panic.
+    panics: Vec<String>,
 }
 
 impl Program {
@@ -62,8 +71,8 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let panics = Arc::default();
-        collect_panics(child.stderr.take().expect("a pipe"), Arc::clone(&panics));
+        let errors = Arc::default();
+        collect_errors(child.stderr.take().expect("a pipe"), Arc::clone(&errors));
         let addresses = addresses_of(child.stdout.take().expect("a pipe"));
         let program = Program {
             descriptors_idle: descriptors_of(&child),
@@ -75,7 +84,7 @@ impl Program {
             address: addresses[0],
             addresses,
             socket,
-            panics,
+            errors,
             #[cfg(feature = "tls")]
             tls,
         };
@@ -86,10 +95,25 @@ impl Program {
 
     /// Fails if the program has ended or reported a panic.
     pub fn is_healthy(&mut self) {
-        let panics = locked(&self.panics);
+        let panics = locked(&self.errors).panics.clone();
         assert!(panics.is_empty(), "the program panicked: {panics:?}");
         let ended = self.child.try_wait().expect("our child");
         assert_eq!(ended, None, "the program has ended");
+    }
+
+    /// The first line of standard error that has this text, as soon as there is one.
+    pub fn error_line(&self, text: &str) -> String {
+        let mut found = None;
+        eventually(text, TIMEOUT, || {
+            let errors = locked(&self.errors);
+            found = errors
+                .lines
+                .iter()
+                .find(|line| line.contains(text))
+                .cloned();
+            found.is_some()
+        });
+        found.expect("it was found")
     }
 
     /// A new client gets the message back that it sends.
@@ -199,15 +223,23 @@ fn addresses_of(output: impl Read) -> Vec<SocketAddr> {
     addresses
 }
 
-fn collect_panics(errors: impl Read + Send + 'static, panics: Arc<Mutex<Vec<String>>>) {
+fn collect_errors(output: impl Read + Send + 'static, errors: Arc<Mutex<Errors>>) {
     thread::spawn(move || {
-        for line in BufReader::new(errors).lines().map_while(Result::ok) {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let mut errors = locked(&errors);
             if line.contains("panicked") {
-                locked(&panics).push(line);
+                errors.panics.push(line.clone());
             }
+            if errors.lines.len() == LINES_MAX {
+                errors.lines.pop_front();
+            }
+            errors.lines.push_back(line);
         }
     });
 }
+
+/// So many lines of standard error are kept.
+const LINES_MAX: usize = 1_000;
 
 /// A failed behaviour does not fail the others.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -17,9 +17,11 @@
 //! | `queue.rs` | the queue between workers and thread |
 //! | `undoing.rs` | vacated channels and removed members wait whether they come back |
 //! | `sender.rs` | the thread: batches, requests, repetition |
+//! | `diagnostics.rs` | what the program's log is told |
 
 #[cfg(feature = "tls")]
 mod authorities;
+mod diagnostics;
 mod event;
 mod queue;
 mod sender;
@@ -70,15 +72,16 @@ impl Webhooks {
         })
     }
 
-    /// Starts the threads. They end with the app.
+    /// Starts the threads, for the app with this id and key. They end with the app.
     ///
     /// # Errors
     /// The system has no thread.
-    pub(crate) fn start(&self, key: &str, secret: &Secret) -> io::Result<()> {
+    pub(crate) fn start(&self, id: &str, key: &str, secret: &Secret) -> io::Result<()> {
         for running in &self.all {
             let sender = sender::Sender::new(
                 running.target.clone(),
                 running.agent.clone(),
+                id.to_owned(),
                 key.to_owned(),
                 secret.clone(),
                 running.queue.clone(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::diagnostics::{self, RequestFailed, Why};
 use super::event::WebhookEvent;
 use super::queue::{Queue, Taken};
 use super::target::{InvalidWebhook, Webhook};
@@ -27,6 +28,7 @@ struct Body<'a> {
 /// What the thread has.
 pub(super) struct Sender {
     target: Webhook,
+    app: String,
     key: String,
     secret: Secret,
     queue: Arc<Queue>,
@@ -60,12 +62,14 @@ impl Sender {
     pub(super) fn new(
         target: Webhook,
         agent: ureq::Agent,
+        app: String,
         key: String,
         secret: Secret,
         queue: Arc<Queue>,
     ) -> Sender {
         Sender {
             target,
+            app,
             key,
             secret,
             queue,
@@ -142,9 +146,18 @@ impl Sender {
     /// Sends a batch until it is taken or given up. False: the queue is closed.
     fn deliver(&self, batch: &[WebhookEvent]) -> bool {
         let mut repetition = Repetition::new(Instant::now());
-        while !self.send(batch) {
+        while let Err(why) = self.send(batch) {
             self.queue.count_failed_request();
-            let Some(pause) = repetition.next_pause(Instant::now()) else {
+            let next_pause = repetition.next_pause(Instant::now());
+            diagnostics::request_failed(&RequestFailed {
+                app: &self.app,
+                host: self.target.host(),
+                why: &why,
+                events: batch.len(),
+                attempts: repetition.attempts,
+                next_pause,
+            });
+            let Some(pause) = next_pause else {
                 self.queue.count_given_up(batch.len());
                 return true;
             };
@@ -156,8 +169,11 @@ impl Sender {
         true
     }
 
-    /// Whether the web server has taken the batch.
-    fn send(&self, batch: &[WebhookEvent]) -> bool {
+    /// Sends a batch once.
+    ///
+    /// # Errors
+    /// The web server has not taken it.
+    fn send(&self, batch: &[WebhookEvent]) -> Result<(), Why> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let time_ms = since.map_or(0, |since| since.as_millis());
         let body = json(&Body {
@@ -170,20 +186,33 @@ impl Sender {
             .content_type("application/json")
             .header("X-Pusher-Key", &self.key)
             .header("X-Pusher-Signature", self.secret.sign(&[&body]));
-        let Ok(mut response) = request.send(&body) else {
-            return false;
-        };
+        let mut response = request.send(&body).map_err(|error| why(&error))?;
         // A body that was read to its end leaves the connection to the next request.
         let body = response.body_mut().with_config();
         let _ = body.limit(RESPONSE_BYTES_MAX).read_to_vec();
-        response.status().is_success()
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(Why::Status(status.as_u16())),
+        }
     }
+}
+
+/// An error of the HTTP client, without the URL: it may have a password.
+fn why(error: &ureq::Error) -> Why {
+    Why::Error(match error {
+        ureq::Error::BadUri(_) => "the URL cannot be used".to_owned(),
+        ureq::Error::Timeout(_) => format!("no response in {} s", REQUEST_TIMEOUT.as_secs()),
+        ureq::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    })
 }
 
 /// When a request is sent again. The time is an input.
 #[derive(Debug)]
 struct Repetition {
     began: Instant,
+    /// Requests that have failed.
+    attempts: u32,
     next_pause: Duration,
 }
 
@@ -191,12 +220,14 @@ impl Repetition {
     fn new(now: Instant) -> Repetition {
         Repetition {
             began: now,
+            attempts: 0,
             next_pause: FIRST_PAUSE,
         }
     }
 
     /// The request has failed: how long to wait. `None`: it is given up.
     fn next_pause(&mut self, now: Instant) -> Option<Duration> {
+        self.attempts += 1;
         let pause = self.next_pause;
         self.next_pause *= 2;
         let again_after = now.duration_since(self.began) + pause;
@@ -232,6 +263,7 @@ mod tests {
             now += pause;
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128]);
+        assert_eq!(repetition.attempts, 9);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use ureq::http::Uri;
 
 #[cfg(feature = "tls")]
 use super::authorities::Authorities;
@@ -22,6 +23,8 @@ use super::authorities::Authorities;
 #[serde(try_from = "WebhookSettings")]
 pub struct Webhook {
     url: String,
+    /// The host and the port of the URL, without a user's name and password.
+    host: String,
     /// `None`: all.
     kinds: Option<Vec<WebhookKind>>,
     batched: bool,
@@ -54,8 +57,8 @@ pub enum WebhookKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidWebhook {
-    /// The URL does not begin with `http://` or `https://`, has no host, or has other characters than those of ASCII that are
-    /// visible.
+    /// The URL does not begin with `http://` or `https://`, has no host, has a port that is no number of a port, or has other
+    /// characters than those of ASCII that are visible.
     Url,
     /// The URL begins with `https://`, or there are authorities, and this program was built without the feature `tls`.
     WithoutTls,
@@ -83,8 +86,8 @@ impl Webhook {
     /// [`InvalidWebhook::Url`], [`InvalidWebhook::WithoutTls`].
     pub fn new(url: impl Into<String>) -> Result<Webhook, InvalidWebhook> {
         let url = url.into();
-        check(&url)?;
         Ok(Webhook {
+            host: host_of(&url)?,
             url,
             kinds: None,
             batched: false,
@@ -121,6 +124,11 @@ impl Webhook {
         &self.url
     }
 
+    /// Where the requests go, for a log: nothing that is secret is in it.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The authorities, if the web server needs a certificate.
     #[cfg(feature = "tls")]
     pub(super) fn trusted(&self) -> Option<&Authorities> {
@@ -154,20 +162,24 @@ impl TryFrom<WebhookSettings> for Webhook {
     }
 }
 
-/// `http://` or `https://`, and a host.
-fn check(url: &str) -> Result<(), InvalidWebhook> {
-    let rest = url
-        .strip_prefix(HTTP)
-        .or_else(|| url.strip_prefix(HTTPS))
-        .ok_or(InvalidWebhook::Url)?;
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let is_text = url.bytes().all(|byte| byte.is_ascii_graphic());
-    if host.is_empty() || !is_text {
+/// The host and the port of a URL that a webhook can have.
+fn host_of(url: &str) -> Result<String, InvalidWebhook> {
+    let is_http = url.starts_with(HTTP) || url.starts_with(HTTPS);
+    if !is_http || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(InvalidWebhook::Url);
     }
+    let uri: Uri = url.parse().map_err(|_| InvalidWebhook::Url)?;
+    let authority = uri.authority().ok_or(InvalidWebhook::Url)?;
+    let host = match (authority.host(), authority.port()) {
+        ("", _) => return Err(InvalidWebhook::Url),
+        (host, Some(port)) => format!("{host}:{port}"),
+        // What is behind the host is no port.
+        (host, None) if !authority.as_str().ends_with(host) => return Err(InvalidWebhook::Url),
+        (host, None) => host.to_owned(),
+    };
     match url.starts_with(HTTPS) && !cfg!(feature = "tls") {
         true => Err(InvalidWebhook::WithoutTls),
-        false => Ok(()),
+        false => Ok(host),
     }
 }
 
@@ -188,7 +200,7 @@ impl fmt::Display for InvalidWebhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             InvalidWebhook::Url => {
-                "the URL of a webhook is http:// or https:// and a host, and has no spaces"
+                "the URL of a webhook is http:// or https:// and a host, with a port or none, and has no spaces"
             }
             InvalidWebhook::WithoutTls => "this program was built without TLS",
             InvalidWebhook::Authorities(reason) => {
@@ -220,12 +232,31 @@ mod tests {
             "ftp://a",
             "http://a b",
             "http://a/\n",
+            "http://a:b/",
+            "http://a:/",
+            "http://a:65536/",
+            "http://user:pass/word@a/",
         ] {
             assert_eq!(Webhook::new(url), Err(InvalidWebhook::Url), "{url}");
         }
         let has_tls = cfg!(feature = "tls");
         assert_eq!(Webhook::new("https://a:3000/x").is_ok(), has_tls);
         assert_eq!(Webhook::new("https://a b"), Err(InvalidWebhook::Url));
+    }
+
+    #[test]
+    fn host_has_the_port_and_no_password() {
+        for (url, host) in [
+            ("http://a", "a"),
+            ("http://a.example:3000/x?token=secret", "a.example:3000"),
+            ("http://user:password@a:80/", "a:80"),
+            ("http://user:pass@word@a/", "a"),
+            ("http://[::1]:3000/", "[::1]:3000"),
+            ("http://user@[::1]", "[::1]"),
+        ] {
+            let webhook = Webhook::new(url).expect(url);
+            assert_eq!(webhook.host(), host, "{url}");
+        }
     }
 
     #[test]
