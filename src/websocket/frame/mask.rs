@@ -10,7 +10,7 @@
 //! under WIDE_FROM     32 or 16 bytes at a time, with the vectors that every processor of
 //!                     the target has (16 bytes on x86-64 and AArch64)
 //! under ALIGNED_FROM  32 bytes at a time, with wider vectors if there are any (`wide.rs`)
-//! longer              64 bytes at a time, with the same vectors, at aligned addresses
+//! longer              128 bytes at a time, with the same vectors, at aligned addresses
 //! ```
 //!
 //! The last piece overlaps the piece before it, so that no rest is left for smaller steps:
@@ -134,7 +134,11 @@ fn mask_aligned(payload: &mut [u8], key: [u8; 4]) {
     mask_words(&mut first, key);
     mask_words(&mut last, rotate(key, payload.len()));
     let aligned_key = rotate(key, front_bytes);
-    for piece in payload[front_bytes..].as_chunks_mut::<PIECE>().0 {
+    let (pairs, rest) = payload[front_bytes..].as_chunks_mut::<{ 2 * PIECE }>();
+    for pair in pairs {
+        mask_words(pair, aligned_key);
+    }
+    if let Some(piece) = rest.first_chunk_mut::<PIECE>() {
         mask_words(piece, aligned_key);
     }
     // These bytes have all been masked alike by now, or not at all.
@@ -277,7 +281,8 @@ const ALIGNED_FROM: usize = 256;
 /// The bytes of the widest vectors that are used.
 const VECTOR: usize = 32;
 
-/// Two or four vectors, so that the instructions of the loop cost nothing beside them.
+/// Two or four vectors. The loop takes two pieces at a time: then it has 11 instructions for 128
+/// bytes with vectors of 32, and 14 with one piece.
 const PIECE: usize = 64;
 
 /// The same for a copy: 1 KiB takes a fifth less.
