@@ -81,6 +81,27 @@ test("an edited request is refused with the sentence of the RFC", async () => {
   assert.ok(await page.getByRole("button", { name: "Send these bytes" }).isDisabled());
 });
 
+test("an edited response fails the client with the sentence of the RFC, and a legal one opens both ends", async () => {
+  const page = await opened();
+  const response = page.getByLabel("Response", { exact: true });
+  assert.match(await response.inputValue(), /^HTTP\/1\.1 101 Switching Protocols\n/);
+  await page.getByLabel("Begin the response with").selectOption({ label: "The accept key of another request" });
+  const give = page.getByRole("button", { name: "Give the client this response" });
+  await give.click();
+  await page.getByText("The client does not go on: Sec-WebSocket-Accept does not match the key").waitFor();
+  await page.getByText(/^If the response lacks a \|Sec-WebSocket-Accept\| header field/).waitFor();
+  await state(page, "Client", "failed");
+  await state(page, "Server", "lost");
+  assert.ok(await page.getByRole("button", { name: "Send these bytes" }).isDisabled());
+
+  await page.getByLabel("Begin the response with").selectOption({ label: "As the server has sent it" });
+  await response.fill((await response.inputValue()).replace("Switching Protocols", "Welcome"));
+  await give.click();
+  await page.getByText("Accepted. Both ends are open.").waitFor();
+  await page.getByRole("cell", { name: "HTTP/1.1 101 Welcome" }).waitFor();
+  await state(page, "Client", "open");
+});
+
 test("a frame goes to the server and its echo comes back, each byte beside its meaning", async () => {
   const page = await opened();
   await choose(page, "The text “Hello”");

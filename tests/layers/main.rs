@@ -230,7 +230,7 @@ const LAYERS: [Layer; 27] = [
     Layer {
         name: "crates/playground/src",
         may: &[
-            "crate", "yamabiko::server", "yamabiko::http", "yamabiko::websocket", "std", "core", "alloc", "serde",
+            "crate", "yamabiko::server", "yamabiko::http", "yamabiko::websocket", "std", "core", "alloc", "base64", "serde",
             "serde_json",
         ],
         must_not: &[

@@ -3,7 +3,7 @@
 use yamabiko::websocket::frame::{Opcode, encode};
 
 use crate::hexadecimal;
-use crate::messages::{End, ExampleReport, OpeningExample};
+use crate::messages::{End, ExampleReport, OpeningExample, ResponseExample};
 use crate::wire::MASKING_KEY;
 
 /// A frame, or several, of one end.
@@ -216,11 +216,59 @@ pub(crate) fn openings(request: &str) -> Vec<OpeningExample> {
     ]
 }
 
-/// The request with another line in place of the one that begins with `start` (in lower case), or without it.
-fn with_line(request: &str, start: &str, line: Option<&str>) -> String {
+/// Responses made from the server's own, each with one line changed.
+pub(crate) fn responses(response: &str) -> Vec<ResponseExample> {
+    let changed = |name, from: &str, to: Option<&str>| ResponseExample {
+        name,
+        response: with_line(response, from, to),
+    };
+    let added = |name, line: &str| ResponseExample {
+        name,
+        response: response.replace("\r\n\r\n", &format!("\r\n{line}\r\n\r\n")),
+    };
+    vec![
+        ResponseExample {
+            name: AS_SENT,
+            response: response.to_owned(),
+        },
+        changed(ANOTHER_PHRASE, "http/", Some("HTTP/1.1 101 Welcome")),
+        changed("200 instead of 101", "http/", Some("HTTP/1.1 200 OK")),
+        changed(
+            "HTTP/1.0",
+            "http/",
+            Some("HTTP/1.0 101 Switching Protocols"),
+        ),
+        changed("Without Upgrade", "upgrade:", None),
+        changed(
+            "Connection without Upgrade",
+            "connection:",
+            Some("Connection: keep-alive"),
+        ),
+        changed("Without an accept key", "sec-websocket-accept:", None),
+        changed(
+            "The accept key of another request",
+            "sec-websocket-accept:",
+            Some("Sec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk="),
+        ),
+        added(
+            "An extension that the client has not offered",
+            "Sec-WebSocket-Extensions: x-unknown",
+        ),
+        added(
+            "A subprotocol that the client has not offered",
+            "Sec-WebSocket-Protocol: x-unknown",
+        ),
+    ]
+}
+
+/// The names of the responses that open a connection.
+pub(crate) const AS_SENT: &str = "As the server has sent it";
+pub(crate) const ANOTHER_PHRASE: &str = "Another reason phrase";
+
+/// The request or response with another line in place of the one that begins with `start` (in lower case), or without it.
+fn with_line(head: &str, start: &str, line: Option<&str>) -> String {
     let lines =
-        request
-            .split("\r\n")
+        head.split("\r\n")
             .filter_map(|old| match old.to_ascii_lowercase().starts_with(start) {
                 true => line,
                 false => Some(old),

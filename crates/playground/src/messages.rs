@@ -31,6 +31,9 @@ pub(crate) enum Command {
         request: String,
         /// Whether the server accepts permessage-deflate.
         compress: bool,
+        /// What the client gets in place of the server's response.
+        #[serde(default)]
+        response: Option<String>,
     },
     /// Carries bytes from one end to the other, in place of this end.
     Send { from: End, bytes: String },
@@ -91,6 +94,12 @@ pub(crate) struct OpeningExample {
 }
 
 #[derive(Debug, Serialize)]
+pub(crate) struct ResponseExample {
+    pub(crate) name: &'static str,
+    pub(crate) response: String,
+}
+
+#[derive(Debug, Serialize)]
 pub(crate) struct ExampleReport {
     pub(crate) name: &'static str,
     pub(crate) from: End,
@@ -102,11 +111,17 @@ pub(crate) struct ExampleReport {
 /// An opening handshake.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Opening {
+    /// Whether both ends are open.
     pub(crate) accepted: bool,
-    /// The lines of the request and of the response.
+    /// The lines of the request, and of the response that the client got.
     pub(crate) request: Vec<Line>,
     pub(crate) response: Vec<Line>,
-    /// Why the request was refused.
+    /// Whether that is the response of the page.
+    pub(crate) edited: bool,
+    /// The server's own response with changes to begin with, itself first; none while it waits for the request.
+    pub(crate) responses: Vec<ResponseExample>,
+    /// The end that does not go on, and why; of the server without a rule: the request has not ended.
+    pub(crate) refused_by: Option<End>,
     pub(crate) reason: Option<String>,
     pub(crate) rule: Option<Quotation>,
     /// How the accept key is computed.

@@ -1,39 +1,83 @@
-//! The opening handshake of the inner connection: a request as text, the response of the core's server, and what each line means.
+//! The opening handshake of the inner connection: a request as text, the response of the core's server, the core's client that reads it, and
+//! what each line means.
 //!
-//! The request comes from the page, edited or not, so any byte of it may be wrong. The server checks the origin against the host of the same
-//! request, as `yamabiko serve` does by default.
+//! ```text
+//!   request of the page ──▶ server ──▶ its response ──▶ client: open, or why not
+//!                                          ╎
+//!                       or the response of the page
+//! ```
+//!
+//! Request and response come from the page, edited or not, so any byte of them may be wrong. The server checks the origin against the host
+//! of the same request, as `yamabiko serve` does by default. The client is one that has sent this request: its key, its extensions and its
+//! subprotocols are those of the request.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use yamabiko::http::{HeadLimits, Origins, RequestReader};
 use yamabiko::server::{DeflateConfig, Refusal, RequestHead};
 use yamabiko::websocket::Connection;
-use yamabiko::websocket::deflate::DeflatePool;
-use yamabiko::websocket::handshake::{AcceptOptions, Accepted, Upgrade, accept_key};
+use yamabiko::websocket::deflate::{DeflatePool, WindowBits};
+use yamabiko::websocket::handshake::{
+    AcceptOptions, Accepted, ClientHandshake, ClientHandshakeError, Upgrade, UriError,
+    WebSocketUri, accept_key,
+};
 
+use crate::examples;
 use crate::messages::{AcceptKey, End, EndReport, Ends, Line, Opening};
 use crate::rules;
 use crate::wire::{MASKING_KEY, Wire, limits};
 
-/// Answers a request: the report, and the open connection if it was accepted.
-pub(crate) fn open(request: &[u8], compress: bool) -> (Opening, Option<Wire>) {
+/// Answers a request: the report, and the open connection if both ends go on. The client gets the server's response, or this one.
+pub(crate) fn open(
+    request: &[u8],
+    compress: bool,
+    response: Option<&[u8]>,
+) -> (Opening, Option<Wire>) {
     let mut reader = RequestReader::new(HeadLimits::default());
     let mut opening = Opening {
         request: lines(request),
+        edited: response.is_some(),
+        ends: refused(),
         ..Opening::default()
     };
-    match reader.read(request) {
-        Err(refusal) => refuse(&mut opening, &refusal, None),
-        Ok(None) => opening.reason = Some(UNFINISHED.to_owned()),
-        Ok(Some((head, head_bytes))) => match accept(&head, compress) {
-            Err(refusal) => refuse(&mut opening, &refusal, Some(&head)),
-            Ok(accepted) => {
-                let behind = &request[head_bytes..];
-                let wire = establish(&mut opening, &head, &accepted, behind);
-                return (opening, Some(wire));
-            }
-        },
+    let read = reader.read(request);
+    let (head, head_bytes) = match read {
+        Ok(Some((head, head_bytes))) => (Some(head), head_bytes),
+        Ok(None) => {
+            opening.refused_by = Some(End::Server);
+            opening.reason = Some(UNFINISHED.to_owned());
+            return (opening, None);
+        }
+        Err(refusal) => {
+            refuse(&mut opening, &refusal, None);
+            (None, 0)
+        }
+    };
+    let accepted = head.as_ref().and_then(|head| match accept(head, compress) {
+        Ok(accepted) => Some(accepted),
+        Err(refusal) => {
+            refuse(&mut opening, &refusal, Some(head));
+            None
+        }
+    });
+    if let Some(accepted) = &accepted {
+        let mut bytes = Vec::new();
+        accepted.write_response(&mut bytes);
+        respond(&mut opening, &bytes);
     }
-    opening.ends = refused();
-    (opening, None)
+    if let Some(response) = response {
+        opening.response = lines(response);
+    }
+    let (Some(head), Some(accepted)) = (head, accepted) else {
+        return (opening, None);
+    };
+    opening.accept_key = head.fields().text("sec-websocket-key").map(explained);
+    let client = match response {
+        None => Ok(own_client(&accepted)),
+        Some(response) => client_of(&head, response),
+    };
+    let wire = establish(&mut opening, &accepted, client, &request[head_bytes..]);
+    (opening, wire)
 }
 
 /// The states of both ends while there is no connection.
@@ -67,29 +111,124 @@ fn deflate() -> DeflateConfig {
     }
 }
 
-/// `behind`: bytes that came behind the request; they are frames already.
+/// The client of the server's own response.
+fn own_client(accepted: &Accepted) -> Client {
+    let client = Connection::client(limits(), || MASKING_KEY);
+    match accepted.deflate() {
+        None => Client {
+            connection: client,
+            compressed: false,
+        },
+        Some(agreed) => Client {
+            connection: client.with_deflate(*agreed, &deflate(), &DeflatePool::default()),
+            compressed: true,
+        },
+    }
+}
+
+/// A client that goes on after the response.
+struct Client {
+    connection: Connection,
+    compressed: bool,
+}
+
+/// Why a client does not go on.
+enum ClientRefusal {
+    Rule(ClientHandshakeError),
+    /// The response has not ended.
+    Unfinished,
+    /// No client asks for this Host.
+    Host(UriError),
+}
+
+/// The client that has sent this request, which the server has accepted, and gets this response.
+fn client_of(head: &RequestHead<'_>, response: &[u8]) -> Result<Client, ClientRefusal> {
+    let mut handshake = handshake_of(head).map_err(ClientRefusal::Host)?;
+    match handshake.receive(response) {
+        Err(error) => Err(ClientRefusal::Rule(error)),
+        Ok(None) => Err(ClientRefusal::Unfinished),
+        Ok(Some(established)) => Ok(Client {
+            connection: established.connection(limits(), || MASKING_KEY),
+            compressed: established.deflate.is_some(),
+        }),
+    }
+}
+
+fn handshake_of(head: &RequestHead<'_>) -> Result<ClientHandshake, UriError> {
+    let fields = head.fields();
+    let host = fields.text("host").unwrap_or_default();
+    let uri = WebSocketUri::parse(&format!("ws://{host}/"))?;
+    let key = fields.text("sec-websocket-key").unwrap_or_default();
+    let nonce = STANDARD.decode(key).ok();
+    // The server has accepted the key.
+    let nonce = nonce.and_then(|nonce| nonce.try_into().ok());
+    let mut handshake = ClientHandshake::new(&uri, nonce.unwrap_or_default());
+    for name in fields.list("sec-websocket-protocol") {
+        let name = String::from_utf8_lossy(name);
+        // One that is no token, or is there twice, cannot be chosen.
+        handshake = handshake.clone().subprotocol(&name).unwrap_or(handshake);
+    }
+    let offers = fields.list("sec-websocket-extensions");
+    let is_deflate = |offer: &[u8]| offer.starts_with(b"permessage-deflate");
+    Ok(match offers.into_iter().any(is_deflate) {
+        true => handshake.deflate(EVERY_AGREEMENT),
+        false => handshake,
+    })
+}
+
+/// A client that asks the server for nothing: every legal response is one that it can use.
+const EVERY_AGREEMENT: DeflateConfig = DeflateConfig {
+    server_no_context_takeover: false,
+    client_no_context_takeover: false,
+    server_max_window_bits: WindowBits::MAX,
+    client_max_window_bits: WindowBits::MAX,
+    level: 6,
+    threshold_bytes: 0,
+};
+
+/// The connection, if the client goes on, too. `behind`: bytes that came behind the request; they are frames already.
 fn establish(
     opening: &mut Opening,
-    head: &RequestHead<'_>,
     accepted: &Accepted,
+    client: Result<Client, ClientRefusal>,
     behind: &[u8],
-) -> Wire {
-    let mut response = Vec::new();
-    accepted.write_response(&mut response);
-    opening.accepted = true;
-    opening.response = lines(&response);
-    opening.compressed = accepted.deflate().is_some();
-    opening.accept_key = head.fields().text("sec-websocket-key").map(explained);
-    let mut client = Connection::client(limits(), || MASKING_KEY);
-    if let Some(agreed) = accepted.deflate() {
-        client = client.with_deflate(*agreed, &deflate(), &DeflatePool::default());
+) -> Option<Wire> {
+    let mut server = accepted.connection(limits());
+    match client {
+        Ok(client) => {
+            opening.accepted = true;
+            opening.compressed = client.compressed || accepted.deflate().is_some();
+            let mut wire = Wire::new(client.connection, server, opening.compressed);
+            if !behind.is_empty() {
+                opening.steps = wire.carry(End::Client, behind.to_vec());
+            }
+            opening.ends = wire.ends();
+            Some(wire)
+        }
+        Err(refusal) => {
+            opening.refused_by = Some(End::Client);
+            opening.reason = Some(match &refusal {
+                ClientRefusal::Rule(error) => error.to_string(),
+                ClientRefusal::Unfinished => UNFINISHED_RESPONSE.to_owned(),
+                ClientRefusal::Host(error) => format!("no client asks for this Host: {error}"),
+            });
+            if let ClientRefusal::Rule(error) = refusal {
+                opening.rule = Some(rules::of_response(&error));
+                let ended = server.end_of_input();
+                opening.ends.client = EndReport {
+                    state: "failed",
+                    ended: Some("the opening handshake failed".to_owned()),
+                    code: Some(1006),
+                };
+                opening.ends.server = EndReport {
+                    state: "lost",
+                    code: Some(ended.code()),
+                    ended: Some(ended.to_string()),
+                };
+            }
+            None
+        }
     }
-    let mut wire = Wire::new(client, accepted.connection(limits()), opening.compressed);
-    if !behind.is_empty() {
-        opening.steps = wire.carry(End::Client, behind.to_vec());
-    }
-    opening.ends = wire.ends();
-    wire
 }
 
 fn explained(key: &str) -> AcceptKey {
@@ -102,11 +241,22 @@ fn explained(key: &str) -> AcceptKey {
 fn refuse(opening: &mut Opening, refusal: &Refusal, head: Option<&RequestHead<'_>>) {
     let mut response = Vec::new();
     refusal.write(&mut response);
-    opening.response = lines(&response);
+    respond(opening, &response);
+    opening.refused_by = Some(End::Server);
     opening.reason = Some(refusal.reason().to_owned());
     opening.rule = Some(rules::of_refusal(refusal, head).into());
 }
 
+/// The server's own response.
+fn respond(opening: &mut Opening, response: &[u8]) {
+    let text = String::from_utf8_lossy(response);
+    // A refusal has a body; the page edits heads.
+    let head = text.split_inclusive("\r\n\r\n").next().unwrap_or_default();
+    opening.response = lines(response);
+    opening.responses = examples::responses(head);
+}
+
+const UNFINISHED_RESPONSE: &str = "The response has not ended: the client waits for an empty line.";
 const UNFINISHED: &str = "The request has not ended: the server waits for an empty line.";
 
 /// The lines of a head, up to the empty one.
@@ -174,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_correct_request_is_accepted_with_the_key_explained() {
-        let (opening, wire) = open(REQUEST.as_bytes(), false);
+        let (opening, wire) = open(REQUEST.as_bytes(), false, None);
         assert!(opening.accepted && !opening.compressed);
         let key = opening.accept_key.expect("a key");
         assert_eq!(key.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -187,24 +337,82 @@ mod tests {
 
     #[test]
     fn compression_is_agreed_on_if_both_want_it() {
-        assert!(open(REQUEST.as_bytes(), true).0.compressed);
+        assert!(open(REQUEST.as_bytes(), true, None).0.compressed);
         let without = REQUEST.replace("Sec-WebSocket-Extensions: permessage-deflate\r\n", "");
-        assert!(!open(without.as_bytes(), true).0.compressed);
+        assert!(!open(without.as_bytes(), true, None).0.compressed);
     }
 
     #[test]
     fn bytes_behind_the_request_are_the_first_frames() {
         let mut bytes = REQUEST.as_bytes().to_vec();
         bytes.extend(b"\x89\x80\x37\xfa\x21\x3d");
-        let (opening, _) = open(&bytes, false);
+        let (opening, _) = open(&bytes, false, None);
         assert_eq!(opening.steps.len(), 2);
         assert_eq!(opening.steps[0].events[0].event, "ping");
     }
 
     #[test]
     fn a_request_without_its_end_waits() {
-        let (opening, wire) = open(&REQUEST.as_bytes()[..40], false);
+        let (opening, wire) = open(&REQUEST.as_bytes()[..40], false, None);
         assert_eq!(opening.reason.as_deref(), Some(UNFINISHED));
         assert!(wire.is_none() && opening.response.is_empty());
+    }
+
+    /// The server's own response with one line in place of another.
+    fn changed(from: &str, to: &str) -> Opening {
+        let (own, _) = open(REQUEST.as_bytes(), true, None);
+        let own = own.responses[0].response.clone();
+        assert!(own.contains(from), "{own}");
+        open(
+            REQUEST.as_bytes(),
+            true,
+            Some(own.replace(from, to).as_bytes()),
+        )
+        .0
+    }
+
+    #[test]
+    fn a_response_of_the_page_opens_the_connection_if_the_client_accepts_it() {
+        let opening = changed("Switching Protocols", "Welcome");
+        assert!(opening.accepted && opening.compressed && opening.edited);
+        assert_eq!(opening.response[0].text, "HTTP/1.1 101 Welcome");
+        assert_eq!(opening.refused_by, None);
+        assert!(opening.ends.tcp_open);
+    }
+
+    #[test]
+    fn a_wrong_response_of_the_page_fails_the_client_and_loses_the_server() {
+        let opening = changed("Upgrade: websocket", "Upgrade: h2c");
+        assert_eq!(
+            (opening.accepted, opening.refused_by),
+            (false, Some(End::Client))
+        );
+        let rule = opening.rule.expect("a rule");
+        assert_eq!((rule.rfc, rule.section), (6455, "4.1"));
+        assert!(rule.sentence.contains("lacks an |Upgrade| header field"));
+        let states = (opening.ends.client.state, opening.ends.server.state);
+        assert_eq!(states, ("failed", "lost"));
+        assert_eq!(opening.ends.client.code, Some(1006));
+    }
+
+    #[test]
+    fn a_response_without_its_end_lets_the_client_wait() {
+        let (opening, wire) = open(REQUEST.as_bytes(), false, Some(b"HTTP/1.1 101 S\r\n"));
+        assert_eq!(opening.reason.as_deref(), Some(UNFINISHED_RESPONSE));
+        assert!(wire.is_none() && opening.rule.is_none());
+        assert_eq!(opening.ends.client.state, "connecting");
+    }
+
+    #[test]
+    fn a_refused_request_stays_refused_whatever_the_client_gets() {
+        let refused = REQUEST.replace("Version: 13", "Version: 12");
+        let accepted =
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        let (opening, wire) = open(refused.as_bytes(), false, Some(accepted));
+        assert!(wire.is_none() && !opening.accepted);
+        assert_eq!(opening.refused_by, Some(End::Server));
+        assert_eq!(opening.response[0].text, "HTTP/1.1 101 Switching Protocols");
+        assert!(opening.responses[0].response.starts_with("HTTP/1.1 426 "));
     }
 }

@@ -56,8 +56,13 @@ impl Session {
 
     fn command(&mut self, command: Command) -> Result<Report, String> {
         match command {
-            Command::Open { request, compress } => {
-                let (opening, wire) = opening::open(request.as_bytes(), compress);
+            Command::Open {
+                request,
+                compress,
+                response,
+            } => {
+                let response = response.as_deref().map(str::as_bytes);
+                let (opening, wire) = opening::open(request.as_bytes(), compress, response);
                 self.wire = wire;
                 Ok(Report::Opening(Box::new(opening)))
             }
@@ -206,6 +211,25 @@ mod tests {
                 ["As your browser has sent it", "The key of the RFC"].contains(&opening.name);
             assert_eq!(report["accepted"], is_legal, "{}: {report}", opening.name);
             assert_eq!(report["rule"].is_object(), !is_legal, "{}", opening.name);
+        }
+    }
+
+    #[test]
+    fn every_response_opens_both_ends_or_fails_the_client_with_a_sentence() {
+        let own = json!({"do": "open", "request": REQUEST, "compress": false});
+        let own = execute(&mut session(), &own);
+        for example in own["responses"].as_array().expect("a list") {
+            let mut session = session();
+            let command = json!({
+                "do": "open", "request": REQUEST, "compress": false, "response": example["response"],
+            });
+            let report = execute(&mut session, &command);
+            let name = example["name"].as_str().expect("a text");
+            let is_legal = [examples::AS_SENT, examples::ANOTHER_PHRASE].contains(&name);
+            assert_eq!(report["accepted"], is_legal, "{name}: {report}");
+            assert_eq!(report["rule"].is_object(), !is_legal, "{name}");
+            let cut = execute(&mut session, &json!({"do": "cut"}));
+            assert_eq!(cut["kind"] == "exchange", is_legal, "{name}: {cut}");
         }
     }
 

@@ -27,6 +27,7 @@ let socket;
 let dissections = 0;
 let examples = [];
 let openings = [];
+let responses = [];
 
 function connect() {
   const address = new URL("./wire", location.href);
@@ -54,7 +55,7 @@ function receive(report) {
 
 function ended(code, reason) {
   showStatus("closed", `The server has closed the connection of this page (${code}${reason && `: ${reason}`}). Load the page again.`);
-  for (const id of ["open", "send", "compose", "cut"]) at(id).disabled = true;
+  for (const id of ["open", "respond", "send", "compose", "cut"]) at(id).disabled = true;
 }
 
 function showStatus(state, text) {
@@ -66,7 +67,7 @@ function welcome(report) {
   showStatus("open", "Connected to the server.");
   ({ openings, examples } = report);
   at("opening-example").replaceChildren(...openings.map(({ name }, index) => element("option", { value: index }, name)));
-  at("request").value = shownRequest(openings[0].request);
+  at("request").value = shownHead(openings[0].request);
   for (const id of ["open", "compose"]) at(id).disabled = false;
   listExamples();
   choose(0);
@@ -97,28 +98,42 @@ function showEnd(name, { state, ended: how, code }) {
 
 // ---- the opening handshake ----
 
-const shownRequest = (request) => request.replaceAll("\r\n", "\n").trimEnd();
-const sentRequest = (text) => `${text.trimEnd().replaceAll(/\r?\n/g, "\r\n")}\r\n\r\n`;
+const shownHead = (head) => head.replaceAll("\r\n", "\n").trimEnd();
+const sentHead = (text) => `${text.trimEnd().replaceAll(/\r?\n/g, "\r\n")}\r\n\r\n`;
+
+function openingVerdict(report) {
+  if (report.accepted) {
+    const text = report.compressed ? "Accepted, with compression. Both ends are open." : "Accepted. Both ends are open.";
+    return element("p", { class: "good" }, text);
+  }
+  const who = report.refused_by === "client" ? "The client does not go on" : "Refused";
+  return element("p", { class: "mark" }, `${who}: ${report.reason}`);
+}
 
 function showOpening(report) {
   at("wire").replaceChildren();
-  const verdict = report.accepted
-    ? element("p", { class: "good" }, report.compressed
-      ? "Accepted, with compression. Both ends are open."
-      : "Accepted. Both ends are open.")
-    : element("p", { class: "mark" }, `Refused: ${report.reason}`);
   const result = at("opening-result");
   result.replaceChildren(
-    verdict,
+    openingVerdict(report),
     ...quotation(report.rule),
     lineTable("The request, line by line", report.request),
-    ...(report.response.length ? [lineTable("The response", report.response)] : []),
+    ...(report.response.length ? [lineTable(report.edited ? "The response that you gave the client" : "The response", report.response)] : []),
     ...acceptKey(report.accept_key),
   );
   result.hidden = false;
   result.focus();
+  if (!report.edited) listResponses(report.responses);
   showEnds(report.ends);
   report.steps.forEach(showStep);
+}
+
+/** The server's own response, to be changed. */
+function listResponses(found) {
+  responses = found;
+  at("answer").hidden = responses.length === 0;
+  at("respond").disabled = responses.length === 0;
+  at("response-example").replaceChildren(...responses.map(({ name }, index) => element("option", { value: index }, name)));
+  at("response").value = responses.length ? shownHead(responses[0].response) : "";
 }
 
 function lineTable(title, lines) {
@@ -291,12 +306,21 @@ function composed() {
 
 // ---- forms ----
 
+const openingForm = () => ({ request: sentHead(at("request").value), compress: at("compress").checked });
+
 at("opening").addEventListener("submit", (event) => {
   event.preventDefault();
-  command({ do: "open", request: sentRequest(at("request").value), compress: at("compress").checked });
+  command({ do: "open", ...openingForm() });
 });
 at("opening-example").addEventListener("change", () => {
-  at("request").value = shownRequest(openings[at("opening-example").value].request);
+  at("request").value = shownHead(openings[at("opening-example").value].request);
+});
+at("answer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  command({ do: "open", ...openingForm(), response: sentHead(at("response").value) });
+});
+at("response-example").addEventListener("change", () => {
+  at("response").value = shownHead(responses[at("response-example").value].response);
 });
 at("composer").addEventListener("submit", (event) => {
   event.preventDefault();
