@@ -238,11 +238,11 @@ impl FanOut {
     /// Whether something is left for the next turn: it was done after [`FanOut::turn_ended`].
     pub(super) fn owes_turn(&self) -> bool {
         let owes_uses = self.rooms.has_use_changes();
-        let owes_times = self
+        let owes_turn = self
             .node
             .as_ref()
-            .is_some_and(|node| node.owned.owes_times());
-        !self.acknowledgements.is_empty() || owes_uses || owes_times
+            .is_some_and(|node| node.owned.owes_turn());
+        !self.acknowledgements.is_empty() || owes_uses || owes_turn
     }
 }
 

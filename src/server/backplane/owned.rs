@@ -45,6 +45,8 @@ pub(in crate::server) struct OwnedRooms<J> {
     joins: usize,
     /// Bytes of the publications that are held in all rooms.
     held_bytes: usize,
+    /// For the engine, when the turn ends: so it gets all messages of a turn together, and delivers them together.
+    outgoing: Vec<BackplanePublication>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl<J> OwnedRooms<J> {
             unused_max,
             joins: 0,
             held_bytes: 0,
+            outgoing: Vec::new(),
         }
     }
 
@@ -186,7 +189,7 @@ impl<J> OwnedRooms<J> {
     pub(in crate::server) fn publish(&mut self, publication: BackplanePublication) {
         let room = self.rooms.get_mut(publication.room());
         let Some(room) = room.filter(|room| room.position.is_none()) else {
-            return self.backplane.engine.publish(publication);
+            return self.outgoing.push(publication);
         };
         let bytes = publication.bytes();
         if self.held_bytes.saturating_add(bytes) > HELD_BYTES_MAX {
@@ -215,7 +218,7 @@ impl<J> OwnedRooms<J> {
             None => {
                 for publication in std::mem::take(&mut room.held) {
                     self.held_bytes -= publication.what.bytes();
-                    self.backplane.engine.publish(publication.what);
+                    self.outgoing.push(publication.what);
                 }
                 Loaded::Past
             }
@@ -265,9 +268,16 @@ impl<J> OwnedRooms<J> {
         true
     }
 
-    /// Whether something has begun to wait since the last turn ended.
-    pub(in crate::server) fn owes_times(&self) -> bool {
-        !self.changed.is_empty()
+    /// Whether something has begun to wait since the last turn ended, or waits for the end of this one.
+    pub(in crate::server) fn owes_turn(&self) -> bool {
+        !self.changed.is_empty() || !self.outgoing.is_empty()
+    }
+
+    /// The engine gets the messages of this turn.
+    pub(in crate::server) fn give_outgoing(&mut self) {
+        for publication in self.outgoing.drain(..) {
+            self.backplane.engine.publish(publication);
+        }
     }
 
     /// When something is due: a client or a message has waited for too long, or a room has been unused for long enough.
@@ -283,6 +293,7 @@ impl<J> OwnedRooms<J> {
     /// A turn has ended at this time. Returns the clients that have waited for too long. Messages that have done so are refused; rooms
     /// that have been unused for long enough are unsubscribed from.
     pub(in crate::server) fn turn_ended(&mut self, now: Timestamp) -> Vec<J> {
+        self.give_outgoing();
         for name in std::mem::take(&mut self.changed) {
             self.begin_times(&name, now);
         }
@@ -379,7 +390,7 @@ impl<J> Default for OwnedRoom<J> {
 }
 
 /// Which of the kept messages a room does not have that is at this place.
-fn next_of(position: Position, kept: &KeptMessages) -> Loaded {
+pub(in crate::server) fn next_of(position: Position, kept: &KeptMessages) -> Loaded {
     let (head, count) = (kept.head, kept.messages.len());
     if head.epoch() == position.epoch() {
         if head.offset() <= position.offset() {
@@ -531,21 +542,24 @@ mod tests {
         rooms.publish(publication("hall", "held", &answers));
         rooms.publish(publication("garden", "another room", &answers));
         rooms.publish(publication("hall", "held, too", &answers));
+        rooms.give_outgoing();
         assert!(rooms.held_bytes() > 0);
         assert_eq!(
             engine.take(),
             [
-                "publish nobody joins",
                 "subscribe hall",
+                "publish nobody joins",
                 "publish another room"
             ]
         );
         let loaded = rooms.load("hall", &kept(at(9), 2));
         assert_eq!(loaded, (Loaded::Past, vec![1, 2]));
+        rooms.give_outgoing();
         assert_eq!(engine.take(), ["publish held", "publish held, too"]);
         assert_eq!((rooms.held_bytes(), rooms.joins), (0, 0));
         assert_eq!(rooms.join(&hall, 3, None, None), Ok(Some((3, at(9)))));
         rooms.publish(publication("hall", "live", &answers));
+        rooms.give_outgoing();
         assert_eq!(engine.take(), ["publish live"]);
     }
 
