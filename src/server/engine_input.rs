@@ -5,6 +5,7 @@
 
 use super::backplane::link::Link;
 use super::backplane::{Backplane, BackplaneMessage, KeptMessages, NodeId, NodeSink};
+use super::cluster::{CLUSTER_ROOM, ClusterSink, WeakClusterSink};
 use super::diagnostics;
 use super::history::Position;
 use super::room_events::EngineEvent;
@@ -20,6 +21,7 @@ pub(super) struct EngineInput {
     link: Arc<Link>,
     workers: Workers,
     deflate: Option<DeflateConfig>,
+    cluster: Option<WeakClusterSink>,
     /// The engine has the node, which has this.
     engine: Weak<dyn Backplane>,
     /// As it was reported last.
@@ -31,15 +33,30 @@ impl EngineInput {
         link: Arc<Link>,
         workers: Workers,
         deflate: Option<DeflateConfig>,
+        cluster: Option<&ClusterSink>,
         engine: &Arc<dyn Backplane>,
     ) -> EngineInput {
         EngineInput {
             link,
             workers,
             deflate,
+            cluster: cluster.map(ClusterSink::downgrade),
             engine: Arc::downgrade(engine),
             was_ready: AtomicBool::new(true),
         }
+    }
+}
+
+impl EngineInput {
+    /// What is of the room of the cluster is done here, and goes to no worker. True: it is of that room.
+    fn is_of_cluster(&self, room: &str, tell: impl FnOnce(ClusterSink)) -> bool {
+        if room != CLUSTER_ROOM {
+            return false;
+        }
+        if let Some(cluster) = self.cluster.as_ref().and_then(WeakClusterSink::upgrade) {
+            tell(cluster);
+        }
+        true
     }
 }
 
@@ -49,6 +66,9 @@ impl NodeSink for EngineInput {
     }
 
     fn load(&self, room: &str, kept: KeptMessages) -> Result<(), KeptMessages> {
+        if self.is_of_cluster(room, |cluster| cluster.loaded(&kept)) {
+            return Ok(());
+        }
         let room = room.into();
         match self.workers.tell_owner(EngineEvent::Load { room, kept }) {
             Err(EngineEvent::Load { kept, .. }) => Err(kept),
@@ -57,6 +77,9 @@ impl NodeSink for EngineInput {
     }
 
     fn deliver(&self, room: &str, first: Position, messages: &[BackplaneMessage]) -> usize {
+        if self.is_of_cluster(room, |cluster| cluster.delivered(first, messages)) {
+            return messages.len();
+        }
         let room: Arc<str> = room.into();
         let shared = messages.iter().zip(0..).map(|(message, index)| {
             let except = message.except();
@@ -72,6 +95,9 @@ impl NodeSink for EngineInput {
     }
 
     fn gap(&self, room: &str, position: Position) -> bool {
+        if self.is_of_cluster(room, |cluster| cluster.gap(position)) {
+            return true;
+        }
         let room = room.into();
         self.workers
             .tell_owner(EngineEvent::Gap { room, position })

@@ -4,6 +4,7 @@
 //! workers call it at once, so its own state is behind `&self`. The chat of this crate and the examples are written on it.
 
 use super::backplane::GapNotice;
+use super::cluster::ClusterEvent;
 use super::context::Context;
 use super::failure::Failure;
 use super::history::{Position, Replayed, RoomHistory};
@@ -292,6 +293,13 @@ pub trait Handler: Send + Sync + 'static {
     /// [`Handler::http`], which has no [`Context`], and from threads of the application. Default: nothing is done with it.
     fn bound(&self, publisher: Publisher) {
         let _ = publisher;
+    }
+
+    /// Something has changed in the [`Cluster`](super::Cluster) of this server: a node holds or releases an entry, or has sent a message. Called
+    /// on a thread of the engine, for one event after the other, in the same order on all nodes; while it runs, nothing else comes from the
+    /// engine. Default: nothing is done.
+    fn cluster_event(&self, event: &ClusterEvent) {
+        let _ = event;
     }
 
     /// A plain HTTP request on the same port: any method but CONNECT, with its whole body

@@ -50,6 +50,7 @@
 // | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
 // | `tls.rs` | which connections speak TLS |
 // | `backplane/` | the engine outside the process that orders and keeps the messages of rooms |
+// | `cluster/` | what the nodes know of each other, over one room of the engine |
 // | `not_published.rs` | whether a message was published |
 // | `listeners.rs`, `live_config.rs` | binding the addresses; the settings of a running server, and their replacement |
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
@@ -76,6 +77,7 @@ mod backpressure;
 mod base_path;
 mod buffers;
 mod close_counts;
+mod cluster;
 mod config;
 mod connection;
 mod connection_handle;
@@ -146,11 +148,12 @@ pub use crate::websocket::{
 };
 pub use backplane::{
     Backplane, BackplaneConfig, BackplaneCounts, BackplaneMessage, BackplaneNode,
-    BackplanePublication, BackplaneState, GapNotice, InvalidNodeConnection, KeptMessages,
-    NodeConnection, NodeId, NotDelivered,
+    BackplanePublication, BackplaneState, GapNotice, InvalidNodeConnection,
+    KeptMessages, NodeConnection, NodeId, NotDelivered,
 };
 pub use base_path::{BasePath, InvalidBasePath};
 pub use close_counts::ClosedBy;
+pub use cluster::{Cluster, ClusterEntry, ClusterEvent, NotHeld};
 pub use config::{Accept, Config, OnFailure, RoomLimits};
 pub use connection_handle::ConnectionHandle;
 pub use connection_id::ConnectionId;
@@ -181,6 +184,7 @@ pub use with_fallback::{Mount, WithFallback, WithFallbackSession};
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig};
 use backplane::link::Link;
+use cluster::{ClusterSink, is_reserved};
 use descriptors::SocketLimits;
 use engine_input::EngineInput;
 use environment::Environment;
@@ -336,6 +340,7 @@ impl<H: Handler> Server<H> {
         let handler = Arc::new(handler);
         let link = config.backplane.is_some().then(|| Arc::new(Link::new()));
         let mailboxes = reactors.iter().map(Reactor::mailbox);
+        let cluster = cluster_of(&config, link.as_ref(), &handler);
         let handle = ServerHandle {
             stopping: Arc::new(Stopping::new(reactors.len())),
             unready: Arc::new(AtomicBool::new(false)),
@@ -345,6 +350,7 @@ impl<H: Handler> Server<H> {
                 .with_link(link.clone()),
             shares: shares_of(&config, &handler),
             link,
+            cluster,
             next_to_serve: Arc::default(),
             census: RoomCensus::new(config.rooms, config.count_subscribers),
             deflate: config.deflate,
@@ -537,6 +543,8 @@ pub struct ServerHandle {
     shares: SharesOf,
     /// `None`: there is no backplane.
     link: Option<Arc<Link>>,
+    /// `None`: no other server shares the backplane.
+    cluster: Option<ClusterSink>,
     deflate: Option<DeflateConfig>,
     config: Arc<LiveConfig>,
 }
@@ -545,7 +553,8 @@ impl ServerHandle {
     /// A handle that publishes from any thread.
     pub fn publisher(&self) -> Publisher {
         let (workers, census) = (self.workers.clone(), self.census.clone());
-        Publisher::new(workers, self.deflate, census, self.shares.clone())
+        let (shares, cluster) = (self.shares.clone(), self.cluster.clone());
+        Publisher::new(workers, self.deflate, census, shares, cluster)
     }
 
     /// Whether the engine of [`Config::backplane`] can be reached. `None`: there is no backplane.
@@ -564,13 +573,17 @@ impl ServerHandle {
         let backplane = self.config.current().backplane.clone();
         if let (Some(backplane), Some(link)) = (backplane, &self.link) {
             let (workers, engine) = (self.workers.clone(), &backplane.engine);
-            let input = EngineInput::new(link.clone(), workers, self.deflate, engine);
+            let cluster = self.cluster.as_ref();
+            let input = EngineInput::new(link.clone(), workers, self.deflate, cluster, engine);
             engine.start(BackplaneNode::new(Arc::new(input)));
         }
     }
 
     /// All workers have ended.
     fn stop_engine(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.stop();
+        }
         if let Some(backplane) = &self.config.current().backplane {
             backplane.engine.stop();
         }
@@ -850,11 +863,39 @@ fn shares_of<H: Handler>(config: &Config, handler: &Arc<H>) -> SharesOf {
     }
 }
 
+/// The other nodes, if there may be any.
+fn cluster_of<H: Handler>(
+    config: &Config,
+    link: Option<&Arc<Link>>,
+    handler: &Arc<H>,
+) -> Option<ClusterSink> {
+    let backplane = config.backplane.clone()?;
+    if !backplane.engine.is_shared() {
+        return None;
+    }
+    // The handler may have the cluster.
+    let handler = Arc::downgrade(handler);
+    let on_event = move |event: &ClusterEvent| {
+        if let Some(handler) = handler.upgrade() {
+            // A panic of the application ends nothing else.
+            let _ = catch(|| handler.cluster_event(event));
+        }
+    };
+    Some(ClusterSink::new(
+        backplane,
+        link?.clone(),
+        Box::new(on_event),
+    ))
+}
+
 /// A panic of the application is no answer: then the room is of the backplane, as by default.
 fn shares_fn<H: Handler>(backplane: &BackplaneConfig, handler: &Arc<H>) -> Box<SharesFn> {
     let (is_shared, handler) = (backplane.engine.is_shared(), handler.clone());
     let has_history = |handler: &H, room: &str| handler.history(room).is_some();
     Box::new(move |room| {
+        if is_reserved(room) {
+            return false;
+        }
         let shares = || handler.shares(room) && (is_shared || has_history(&handler, room));
         catch(shares).unwrap_or(true)
     })

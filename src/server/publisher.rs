@@ -1,5 +1,6 @@
 //! Publishing from outside every connection: a price feed, a finished job, a message that came another way.
 
+use super::cluster::{Cluster, ClusterSink};
 use super::connection_handle::ConnectionHandle;
 use super::connection_id::ConnectionId;
 use super::direct::{DirectAction, DirectRequest};
@@ -30,6 +31,7 @@ pub struct Publisher {
     deflate: Option<DeflateConfig>,
     census: RoomCensus,
     shares: SharesOf,
+    cluster: Option<ClusterSink>,
 }
 
 /// Which rooms are of the backplane.
@@ -60,13 +62,23 @@ impl Publisher {
         deflate: Option<DeflateConfig>,
         census: RoomCensus,
         shares: SharesOf,
+        cluster: Option<ClusterSink>,
     ) -> Publisher {
         Publisher {
             workers,
             deflate,
             census,
             shares,
+            cluster,
         }
+    }
+
+    /// The other nodes of this server. `None`: it has none, because there is no [backplane](super::Backplane) that servers share.
+    ///
+    /// The first call begins to follow what the nodes hold. An application calls it in [`Handler::bound`](super::Handler::bound), so that
+    /// its method [`cluster_event`](super::Handler::cluster_event) is told of all of it.
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.cluster.as_ref().and_then(ClusterSink::cluster)
     }
 
     /// Publishes a message to all subscribers of a room, on all workers. The messages of

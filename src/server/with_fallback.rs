@@ -9,6 +9,7 @@
 //! path for each request, and a branch for each call of a connection.
 
 use super::backplane::GapNotice;
+use super::cluster::ClusterEvent;
 use super::context::Context;
 use super::failure::Failure;
 use super::handler::{Admission, Closed, Handler};
@@ -260,6 +261,11 @@ impl<M: Mount, F: Handler> Handler for WithFallback<M, F> {
     fn bound(&self, publisher: Publisher) {
         self.mounted.bound(publisher.clone());
         self.fallback.bound(publisher);
+    }
+
+    fn cluster_event(&self, event: &ClusterEvent) {
+        self.mounted.cluster_event(event);
+        self.fallback.cluster_event(event);
     }
 
     fn http(&self, request: &Request<'_>) -> Response {

@@ -8,6 +8,7 @@ mod admission;
 mod backplane;
 mod backpressure;
 mod closing;
+mod cluster;
 mod connection_handles;
 mod deadlines;
 mod deflate;

@@ -73,6 +73,8 @@ struct Node {
     commands: VecDeque<Command>,
     subscribed: BTreeMap<String, Subscribed>,
     has_stopped: bool,
+    /// Its way to the engine is cut: the engine gets nothing of it, and it gets nothing.
+    is_cut: bool,
 }
 
 /// What a node gets of a room.
@@ -158,6 +160,19 @@ impl SimulatedEngine {
         drop(state);
         self.shared.changed.notify_all();
         nodes.iter().for_each(BackplaneNode::state_changed);
+    }
+
+    /// The way between the engine and one of the servers, in the order of [`SimulatedEngine::node`], is cut (`true`): the server gets nothing,
+    /// what it publishes is lost, and it is not told of either. Later it loads its rooms again.
+    pub fn set_cut(&self, node: usize, is_cut: bool) {
+        let mut state = self.shared.lock();
+        let node = &mut state.nodes[node];
+        node.is_cut = is_cut;
+        for subscribed in node.subscribed.values_mut() {
+            subscribed.output = [Output::Load].into();
+        }
+        drop(state);
+        self.shared.changed.notify_all();
     }
 
     pub fn set_faults(&self, faults: Faults) {
@@ -255,7 +270,13 @@ impl State {
     /// Does something. False: there is nothing to do.
     fn step(&mut self) -> bool {
         let mut choices = Vec::new();
-        for (number, node) in self.nodes.iter().enumerate() {
+        for (number, node) in self.nodes.iter_mut().enumerate() {
+            if node.is_cut {
+                // The results of its publications are unknown.
+                let is_order = |command: &Command| !matches!(command, Command::Publish(_));
+                node.commands.retain(is_order);
+                continue;
+            }
             if !node.commands.is_empty() {
                 choices.push((number, None));
             }
@@ -339,6 +360,9 @@ impl State {
             self.happens(self.faults.doubled),
         );
         let reloaded = self.happens(self.faults.reloaded);
+        if self.nodes[number].is_cut {
+            return;
+        }
         let Some(subscribed) = self.nodes[number].subscribed.get_mut(room) else {
             return;
         };
