@@ -148,7 +148,7 @@ pub use crate::websocket::{
 };
 pub use backplane::{
     Backplane, BackplaneConfig, BackplaneCounts, BackplaneMessage, BackplaneNode,
-    BackplanePublication, BackplaneState, GapNotice, InvalidNodeConnection,
+    BackplanePublication, BackplaneState, EngineCounts, GapNotice, InvalidNodeConnection,
     KeptMessages, NodeConnection, NodeId, NotDelivered,
 };
 pub use base_path::{BasePath, InvalidBasePath};
@@ -565,7 +565,12 @@ impl ServerHandle {
 
     /// What the server has exchanged with the engine of [`Config::backplane`]. `None`: there is no backplane. Cost: a few loads.
     pub fn backplane_counts(&self) -> Option<BackplaneCounts> {
-        self.link.as_ref().map(|link| link.counts())
+        let engine = self.config.current().backplane.clone()?.engine;
+        Some(BackplaneCounts {
+            engine: engine.counts(),
+            nodes: self.cluster.as_ref().map_or(0, ClusterSink::nodes),
+            ..self.link.as_ref()?.counts()
+        })
     }
 
     /// The engine gets this node.

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use yamabiko::server::{
-    Backplane, BackplaneNode, BackplanePublication, BackplaneState, RoomHistory,
+    Backplane, BackplaneNode, BackplanePublication, BackplaneState, EngineCounts, RoomHistory,
 };
 
 use crate::receiver::Receiver;
 use crate::sender::Sender;
 use crate::settings::{InvalidRedisSettings, RedisSettings};
-use crate::shared::{RedisCounts, Shared};
+use crate::shared::Shared;
 
 /// A backplane on Redis: servers with the same Redis and the same [prefix](RedisSettings::prefix) share their rooms.
 ///
@@ -47,11 +47,6 @@ impl RedisBackplane {
             shared: Arc::new(Shared::new(settings)),
             sender: Mutex::default(),
         })
-    }
-
-    /// What it has counted.
-    pub fn counts(&self) -> RedisCounts {
-        self.shared.counts()
     }
 }
 
@@ -93,6 +88,10 @@ impl Backplane for RedisBackplane {
 
     fn state(&self) -> BackplaneState {
         self.shared.status.now()
+    }
+
+    fn counts(&self) -> EngineCounts {
+        self.shared.counts()
     }
 
     /// Waits until Redis has answered what it was given, or for twice [`RedisSettings::silence_max`].

@@ -59,4 +59,3 @@ mod status;
 
 pub use backplane::RedisBackplane;
 pub use settings::{InvalidRedisSettings, InvalidRedisUrl, RedisSettings, RedisUrl};
-pub use shared::RedisCounts;

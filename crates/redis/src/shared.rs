@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use yamabiko::server::{BackplaneNode, RoomHistory};
+use yamabiko::server::{BackplaneNode, EngineCounts, RoomHistory};
 
 use crate::queue::{Queue, QueueLimits};
 use crate::scripts::Names;
@@ -47,20 +47,6 @@ struct Counters {
     connections: AtomicU64,
     reads: AtomicU64,
     malformed: AtomicU64,
-}
-
-/// What a backplane has counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RedisCounts {
-    /// Connections to Redis that were made: two, and more after each that was lost.
-    pub connections: u64,
-    /// Times that messages were missing on a channel and the log of a room was read.
-    pub reads: u64,
-    /// Messages from Redis that this version cannot read.
-    pub malformed: u64,
-    /// How long the last message of this node to itself was on its way, from one of its connections to the other.
-    pub round_trip: Duration,
 }
 
 impl Shared {
@@ -161,18 +147,19 @@ impl Shared {
         self.counters.malformed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn counts(&self) -> RedisCounts {
+    /// Connections: two, and more after each that was lost. Messages that were missing on a channel were read from the log of their room.
+    pub(crate) fn counts(&self) -> EngineCounts {
         let Counters {
             connections,
             reads,
             malformed,
         } = &self.counters;
-        RedisCounts {
-            connections: connections.load(Ordering::Relaxed),
-            reads: reads.load(Ordering::Relaxed),
-            malformed: malformed.load(Ordering::Relaxed),
-            round_trip: self.status.round_trip(),
-        }
+        let mut counts = EngineCounts::default();
+        counts.connections = connections.load(Ordering::Relaxed);
+        counts.reads = reads.load(Ordering::Relaxed);
+        counts.malformed = malformed.load(Ordering::Relaxed);
+        counts.round_trip = self.status.round_trip();
+        counts
     }
 }
 

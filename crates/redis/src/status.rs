@@ -22,7 +22,7 @@ struct State {
     /// What was told last, and since when it is so.
     told: bool,
     since: SystemTime,
-    round_trip: Duration,
+    round_trip: Option<Duration>,
 }
 
 impl Status {
@@ -34,7 +34,7 @@ impl Status {
                 reason: None,
                 told: false,
                 since: SystemTime::now(),
-                round_trip: Duration::ZERO,
+                round_trip: None,
             }),
         }
     }
@@ -43,7 +43,7 @@ impl Status {
     pub(crate) fn beat(&self, sent: Instant) {
         let mut state = self.lock();
         state.beat = Some(sent);
-        state.round_trip = sent.elapsed();
+        state.round_trip = Some(sent.elapsed());
         state.reason = None;
     }
 
@@ -71,7 +71,7 @@ impl Status {
     }
 
     /// How long the last beat took.
-    pub(crate) fn round_trip(&self) -> Duration {
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.lock().round_trip
     }
 

@@ -2,7 +2,7 @@
 
 use super::node::BackplaneNode;
 use super::publication::BackplanePublication;
-use super::state::BackplaneState;
+use super::state::{BackplaneState, EngineCounts};
 use crate::server::history::RoomHistory;
 
 /// An engine that puts the messages of rooms in order, numbers them and keeps them, for one server or for several.
@@ -117,6 +117,11 @@ pub trait Backplane: Send + Sync + 'static {
     /// Whether the engine can be reached. Called often, from any thread, so it must be cheap. When it changes, the engine calls
     /// [`BackplaneNode::state_changed`].
     fn state(&self) -> BackplaneState;
+
+    /// What the engine has counted itself, for metrics. Called from any thread. Default: nothing.
+    fn counts(&self) -> EngineCounts {
+        EngineCounts::default()
+    }
 
     /// Whether other servers use the same rooms. If not, the engine only keeps messages: then only rooms with history are rooms of the
     /// backplane, and the messages of all others are put in order in memory, as without one. Default: yes.

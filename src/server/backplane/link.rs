@@ -100,6 +100,7 @@ impl Link {
             pending: load(&self.pending),
             pending_bytes: self.pending_bytes() as u64,
             rooms: load(&self.rooms),
+            ..BackplaneCounts::default()
         }
     }
 }

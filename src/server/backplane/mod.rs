@@ -48,4 +48,4 @@ pub(super) use node::NodeSink;
 pub use node::{BackplaneNode, KeptMessages, NotDelivered};
 pub(super) use publication::Answer;
 pub use publication::BackplanePublication;
-pub use state::{BackplaneCounts, BackplaneState};
+pub use state::{BackplaneCounts, BackplaneState, EngineCounts};

@@ -1,7 +1,7 @@
 //! Whether the engine can be reached, and what the node has counted.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Whether an engine can be reached: see [`Backplane::state`](super::Backplane::state).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,4 +66,22 @@ pub struct BackplaneCounts {
     pub pending_bytes: u64,
     /// Rooms that this node has subscribed to.
     pub rooms: u64,
+    /// Nodes of the [`Cluster`](crate::server::Cluster), this one included. 0: no application follows what they hold.
+    pub nodes: u64,
+    /// What the engine has counted itself.
+    pub engine: EngineCounts,
+}
+
+/// What an engine has counted since it was made; see [`Backplane::counts`](super::Backplane::counts).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineCounts {
+    /// Connections to a service that were made.
+    pub connections: u64,
+    /// Times that messages of a room were missing, and were read from what the engine keeps.
+    pub reads: u64,
+    /// Messages that this version cannot read.
+    pub malformed: u64,
+    /// How long the last message of this node to itself was on its way through the engine. `None`: none was.
+    pub round_trip: Option<Duration>,
 }

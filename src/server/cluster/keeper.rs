@@ -162,6 +162,11 @@ impl ClusterSink {
         Some(Cluster(self.0.clone()))
     }
 
+    /// How many nodes are there.
+    pub(in crate::server) fn nodes(&self) -> u64 {
+        self.0.lock().nodes().count() as u64
+    }
+
     pub(in crate::server) fn downgrade(&self) -> WeakClusterSink {
         WeakClusterSink(Arc::downgrade(&self.0))
     }

@@ -31,6 +31,13 @@ impl BackplaneNumbers {
         for (name, help, number) in GAUGES {
             families.gauge(name, help, number(&self.counts) as f64)?;
         }
+        if let Some(round_trip) = self.counts.engine.round_trip {
+            families.gauge(
+                "yamabiko_backplane_round_trip_seconds",
+                "How long the last message of this server to itself was on its way through the engine",
+                round_trip.as_secs_f64(),
+            )?;
+        }
         for (name, help, number) in TOTALS {
             families.counter(name, help, number(&self.counts))?;
         }
@@ -41,7 +48,7 @@ impl BackplaneNumbers {
 /// A number of the backplane.
 type Number = fn(&BackplaneCounts) -> u64;
 
-const GAUGES: [(&str, &str, Number); 3] = [
+const GAUGES: [(&str, &str, Number); 4] = [
     (
         "yamabiko_backplane_pending",
         "Messages of this server that the engine has not answered",
@@ -57,9 +64,14 @@ const GAUGES: [(&str, &str, Number); 3] = [
         "Rooms whose messages the engine delivers to this server",
         |counts| counts.rooms,
     ),
+    (
+        "yamabiko_backplane_nodes",
+        "Servers of the cluster, this one included",
+        |counts| counts.nodes,
+    ),
 ];
 
-const TOTALS: [(&str, &str, Number); 5] = [
+const TOTALS: [(&str, &str, Number); 8] = [
     (
         "yamabiko_backplane_published",
         "Messages of this server that the engine has taken",
@@ -84,5 +96,20 @@ const TOTALS: [(&str, &str, Number); 5] = [
         "yamabiko_backplane_gaps",
         "Gaps in rooms, of which the subscribers were told",
         |counts| counts.gaps,
+    ),
+    (
+        "yamabiko_backplane_connections",
+        "Connections to the engine that were made",
+        |counts| counts.engine.connections,
+    ),
+    (
+        "yamabiko_backplane_reads",
+        "Times that messages of a room were missing, and were read from what the engine keeps",
+        |counts| counts.engine.reads,
+    ),
+    (
+        "yamabiko_backplane_malformed",
+        "Messages of the engine that this version cannot read",
+        |counts| counts.engine.malformed,
     ),
 ];

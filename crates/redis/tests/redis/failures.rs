@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use yamabiko::server::Backplane;
 use yamabiko_redis::RedisSettings;
 use yamabiko_testing::network::Network;
 use yamabiko_testing::redis::Redis;

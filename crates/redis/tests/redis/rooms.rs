@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use yamabiko::server::Position;
+use yamabiko::server::{Backplane, Position};
 use yamabiko_testing::redis::Redis;
 use yamabiko_testing::socket::{TIMEOUT, eventually, joined};
 
