@@ -2,13 +2,15 @@
 //!
 //! Shared by all workers. Each part has its own lock; where two are held, the order is: a part of the channels, then the cache.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use yamabiko::server::ConnectionId;
 
 use crate::app::{App, InvalidApp};
+use crate::app_cluster::AppCluster;
 use crate::cache::Cache;
 use crate::channels::Channels;
 use crate::counts::{AppCounts, Totals};
@@ -34,6 +36,8 @@ pub(crate) struct AppState {
     sockets: Mutex<HashMap<SocketId, ConnectionId>>,
     traffic: Mutex<Traffic>,
     room_prefix: String,
+    notices_prefix: String,
+    cluster: OnceLock<AppCluster>,
 }
 
 /// The events of the app, as its limits count them.
@@ -73,6 +77,8 @@ impl AppState {
                 lists: Supply::new(limits.list_bytes_per_second),
             }),
             room_prefix: format!("/apps/{}/channels/", app.id()),
+            notices_prefix: format!("/apps/{}/notices/", app.id()),
+            cluster: OnceLock::new(),
             app,
         })
     }
@@ -85,7 +91,33 @@ impl AppState {
 
     /// The channel of one of the server's rooms.
     pub(crate) fn channel_of<'r>(&self, room: &'r str) -> Option<&'r str> {
-        room.strip_prefix(&*self.room_prefix)
+        let of_events = room.strip_prefix(&*self.room_prefix);
+        of_events.or_else(|| room.strip_prefix(&*self.notices_prefix))
+    }
+
+    /// The server's room for what this server tells the subscribers of a channel: members, and how many there are. It is the room of the
+    /// channel, if its order is that of this server.
+    pub(crate) fn notices_room<'n>(&self, name: &'n ChannelName) -> Cow<'n, str> {
+        match self.cluster().is_some() && name.kind().is_shared() {
+            true => format!("{}{}", self.notices_prefix, name.as_str()).into(),
+            false => name.room().into(),
+        }
+    }
+
+    /// Whether this server tells the subscribers of a channel something besides its events, in a room of its own.
+    pub(crate) fn has_notices(&self, name: &ChannelName) -> bool {
+        let is_told = name.kind().has_presence() || self.app.tells_subscription_counts();
+        is_told && self.cluster().is_some() && name.kind().is_shared()
+    }
+
+    /// The other nodes. `None`: there are none.
+    pub(crate) fn cluster(&self) -> Option<&AppCluster> {
+        self.cluster.get()
+    }
+
+    pub(crate) fn set_cluster(&self, cluster: AppCluster) {
+        // Called once.
+        let _ = self.cluster.set(cluster);
     }
 
     /// The server's room of the connections that watch a user.

@@ -1,9 +1,10 @@
-//! The channels of one app that have subscribers: how many, and the members of presence channels.
+//! The channels of one app that have subscribers: how many, and the members of presence channels. Also subscribers of other nodes count,
+//! if there are some (`cluster.rs`).
 //!
 //! The table is divided into parts, each behind a lock. A change is made under the lock of its part, and what follows from it
 //! (events for the other subscribers, webhooks) is published under the same lock, so that it has the order of the changes.
 //!
-//! Cost of a channel without presence: its name, and 40 bytes in the table.
+//! Cost of a channel without presence: its name, and 48 bytes in the table.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -13,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::value::RawValue;
+use yamabiko::server::NodeId;
 
 use crate::limits::AppLimits;
-use crate::members::Members;
+use crate::members::{MemberChange, Members};
 use crate::name::ChannelName;
 use crate::wire::{COUNT_INTERVAL, COUNTED_AT_ONCE_MAX};
 
@@ -30,12 +32,18 @@ type Part = HashMap<ChannelName, Channel>;
 
 #[derive(Debug, Default)]
 struct Channel {
-    /// 1 ≤ connections
+    /// Subscribers on this server.
     connections: u32,
+    /// Other nodes that have subscribers, and how many. There are some, or members, if `connections` is 0.
+    nodes: Option<Box<OtherNodes>>,
     members: Option<Box<Members>>,
     /// If its subscribers are told how many they are.
     told: Option<Box<Told>>,
 }
+
+/// Other nodes with subscribers of a channel, and how many.
+#[derive(Debug, Default)]
+struct OtherNodes(Vec<(NodeId, u32)>);
 
 /// When the subscribers of a channel were told how many they are.
 #[derive(Debug, Default)]
@@ -66,22 +74,30 @@ pub(crate) struct NewMember<'a> {
 pub(crate) struct Entered<'a> {
     /// The name, which shares its memory with the table.
     pub(crate) name: ChannelName,
-    /// Subscribers now.
+    /// Subscribers on this server now.
     pub(crate) connections: u32,
+    /// Subscribers on all nodes now.
+    pub(crate) subscribers: u32,
     /// Of a presence channel: the members now.
     pub(crate) members: Option<&'a Members>,
     /// The user was not a member before.
     pub(crate) is_new_member: bool,
+    /// It is the first connection of the user on this server.
+    pub(crate) is_first_here: bool,
     pub(crate) count_due: CountDue,
 }
 
 /// A connection has left a channel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Left {
-    /// Subscribers now; 0: the channel is gone.
+    /// Subscribers on this server now.
     pub(crate) connections: u32,
+    /// Subscribers on all nodes now; 0: the channel is gone.
+    pub(crate) subscribers: u32,
     /// It was the last connection of its user.
     pub(crate) member_is_gone: bool,
+    /// It was the last one on this server.
+    pub(crate) was_last_here: bool,
     pub(crate) count_due: CountDue,
 }
 
@@ -92,7 +108,7 @@ pub(crate) enum Full {
     Members,
 }
 
-/// What the HTTP API tells of a channel.
+/// What the HTTP API tells of a channel, of all nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Occupancy {
     pub(crate) connections: u32,
@@ -135,7 +151,7 @@ impl Channels {
         };
         let channel = part.entry(name.clone()).or_default();
         channel.connections += 1;
-        let is_new_member = member.is_some_and(|member| {
+        let change = member.map_or(NO_CHANGE, |member| {
             let members = channel.members.get_or_insert_default();
             members.add(member.id, member.info)
         });
@@ -143,8 +159,10 @@ impl Channels {
         Ok(entered(Entered {
             name,
             connections: channel.connections,
+            subscribers: channel.subscribers(),
             members: channel.members.as_deref(),
-            is_new_member,
+            is_new_member: change.of_channel,
+            is_first_here: change.on_server,
             count_due,
         }))
     }
@@ -162,21 +180,100 @@ impl Channels {
             return None;
         };
         let channel = entry.get_mut();
-        channel.connections -= 1;
+        // A channel may be there for the subscribers of other nodes alone.
+        channel.connections = channel.connections.checked_sub(1)?;
         let (connections, count_due) = (channel.connections, channel.count_due(counted_at));
         let members = channel.members.as_mut();
-        let member_is_gone = members
+        let change = members
             .zip(user)
-            .is_some_and(|(members, user)| members.remove(user));
-        if connections == 0 {
+            .map_or(NO_CHANGE, |(members, user)| members.remove(user));
+        let subscribers = channel.subscribers();
+        if channel.is_gone() {
             entry.remove();
             self.occupied.fetch_sub(1, Ordering::Relaxed);
         }
         Some(left(Left {
             connections,
-            member_is_gone,
+            subscribers,
+            member_is_gone: change.of_channel,
+            was_last_here: change.on_server,
             count_due,
         }))
+    }
+
+    /// Another node has so many subscribers of a channel. `counted` is called under the lock, with the number of all.
+    pub(crate) fn set_node(
+        &self,
+        name: &ChannelName,
+        node: NodeId,
+        connections: u32,
+        counted_at: Option<Instant>,
+        counted: impl FnOnce(u32, CountDue),
+    ) {
+        self.change_by_node(name, |channel| {
+            let OtherNodes(nodes) = &mut **channel.nodes.get_or_insert_default();
+            nodes.retain(|(other, _)| *other != node);
+            if connections > 0 {
+                nodes.push((node, connections));
+            }
+            channel.nodes.take_if(|nodes| nodes.0.is_empty());
+            let due = channel.count_due(counted_at);
+            counted(channel.subscribers(), due);
+        });
+    }
+
+    /// Another node has connections of a member. `entered` is called under the lock if the user was none before.
+    pub(crate) fn add_member_of_node(
+        &self,
+        name: &ChannelName,
+        node: NodeId,
+        member: NewMember<'_>,
+        entered: impl FnOnce(),
+    ) {
+        self.change_by_node(name, |channel| {
+            let members = channel.members.get_or_insert_default();
+            if members.add_node(member.id, member.info, node) && channel.connections > 0 {
+                entered();
+            }
+        });
+    }
+
+    /// Another node has no connections of a member any more. `left` is called under the lock if no node has some.
+    pub(crate) fn remove_member_of_node(
+        &self,
+        name: &ChannelName,
+        node: NodeId,
+        user: &str,
+        left: impl FnOnce(),
+    ) {
+        self.change_by_node(name, |channel| {
+            let members = channel.members.as_mut();
+            let is_gone = members.is_some_and(|members| members.remove_node(user, node));
+            if is_gone && channel.connections > 0 {
+                left();
+            }
+        });
+    }
+
+    /// The channel is there from now on, or is gone, if another node has changed that.
+    fn change_by_node(&self, name: &ChannelName, change: impl FnOnce(&mut Channel)) {
+        let mut part = self.part(name.as_str());
+        let was_there = part.contains_key(name);
+        let channel = part.entry(name.clone()).or_default();
+        change(channel);
+        let is_there = !channel.is_gone();
+        match (was_there, is_there) {
+            (false, true) => {
+                self.occupied.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, false) => {
+                self.occupied.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        if !is_there {
+            part.remove(name);
+        }
     }
 
     /// The time has come that [`CountDue::At`] named. `count` is called under the lock, with the number of subscribers.
@@ -192,7 +289,7 @@ impl Channels {
             at: Some(now),
             is_due: false,
         };
-        count(channel.connections);
+        count(channel.subscribers());
     }
 
     /// How many channels have subscribers.
@@ -256,6 +353,20 @@ impl Channels {
 }
 
 impl Channel {
+    /// On all nodes.
+    fn subscribers(&self) -> u32 {
+        let nodes = self.nodes.iter().flat_map(|nodes| nodes.0.iter());
+        let others = nodes.map(|(_, connections)| *connections);
+        others.fold(self.connections, u32::saturating_add)
+    }
+
+    /// No node has anything of it.
+    fn is_gone(&self) -> bool {
+        let members = self.members.as_ref();
+        let has_members = members.is_some_and(|members| members.len() > 0);
+        self.connections == 0 && self.nodes.is_none() && !has_members
+    }
+
     fn takes_member(&self, member: Option<NewMember<'_>>, limits: &AppLimits) -> Result<(), Full> {
         let Some(member) = member else { return Ok(()) };
         let members = self.members.as_ref();
@@ -273,9 +384,10 @@ impl Channel {
         let Some(now) = now.filter(|_| self.connections > 0) else {
             return CountDue::No;
         };
+        let subscribers = self.subscribers();
         let told = self.told.get_or_insert_default();
         let next = told.at.map(|at| at + COUNT_INTERVAL);
-        match next.filter(|next| self.connections > COUNTED_AT_ONCE_MAX && *next > now) {
+        match next.filter(|next| subscribers > COUNTED_AT_ONCE_MAX && *next > now) {
             None => {
                 told.at = Some(now);
                 CountDue::Now
@@ -290,7 +402,7 @@ impl Channel {
 
     fn occupancy(&self) -> Occupancy {
         Occupancy {
-            connections: self.connections,
+            connections: self.subscribers(),
             users: self.members.as_ref().map_or(0, |members| members.len()),
         }
     }
@@ -302,6 +414,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const PARTS: u64 = 64;
+
+const NO_CHANGE: MemberChange = MemberChange {
+    of_channel: false,
+    on_server: false,
+};
 
 #[cfg(test)]
 mod tests {

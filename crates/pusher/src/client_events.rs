@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use yamabiko::server::Context;
 
+use crate::app_cluster::AppMessage;
 use crate::connection::{Connection, send};
 use crate::name::{ChannelAccess, ChannelName};
 use crate::webhooks::{WebhookEvent, WebhookKind};
@@ -47,7 +48,7 @@ pub(crate) fn publish(
                 message.data,
                 user.as_deref(),
             );
-            context.publish_except(name.room(), &json);
+            publish_event(connection, &name, &json, context);
             report(connection, message, &name, user);
             connection.app.totals.client_events.add(1);
         }
@@ -55,6 +56,33 @@ pub(crate) fn publish(
             connection.app.totals.client_events_refused.add(1);
             send(context, &ServerMessage::error(reason, code, channel));
         }
+    }
+}
+
+/// All subscribers but this connection get the event.
+fn publish_event(
+    connection: &Connection,
+    name: &ChannelName,
+    json: &str,
+    context: &mut Context<'_>,
+) {
+    let cluster = connection.app.cluster();
+    let Some(cluster) = cluster.filter(|_| !name.kind().is_shared()) else {
+        return context.publish_except(name.room(), json);
+    };
+    let sent = cluster.send(&AppMessage::Event {
+        app: connection.app.app.id().into(),
+        channel: name.as_str().into(),
+        message: json.into(),
+        data: None,
+        except: Some(connection.socket_id.to_string().into()),
+    });
+    if sent.is_err() {
+        let reason = "the event was not published: the cluster is behind";
+        send(
+            context,
+            &ServerMessage::error(reason, None, Some(name.as_str())),
+        );
     }
 }
 

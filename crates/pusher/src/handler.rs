@@ -11,21 +11,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use yamabiko::server::{
-    Admission, CloseCode, CloseFrame, Closed, Context, Failure, Handler, Message, Mount, Origins,
-    Publisher, Refusal, Request, RequestHead, Response, Status, Upgrade,
+    Admission, CloseCode, CloseFrame, Closed, ClusterEvent, Context, Failure, Handler, Message,
+    Mount, NotPublished, Origins, Published, Publisher, Refusal, Request, RequestHead, Response,
+    Status, Upgrade,
 };
 
 use crate::api::{self, Now, Resource};
 use crate::app::{App, InvalidApp};
+use crate::app_cluster::AppCluster;
 use crate::app_state::AppState;
 use crate::connection::{Connection, close_frame, fail, send};
 use crate::counts::AppCounts;
+use crate::name::ChannelKind;
 use crate::socket_id::SocketId;
 use crate::wire::{
     CONNECTION_QUOTA, DISABLED_APP, INVALID_VERSION, NO_PROTOCOL, OVER_CAPACITY, PONG_NOT_RECEIVED,
     PROTOCOLS, RECONNECT, ServerMessage, UNKNOWN_APP, UNSUPPORTED_PROTOCOL,
 };
-use crate::{messages, signing_in, subscribing, subscription_counts};
+use crate::{cluster, messages, signing_in, subscribing, subscription_counts};
 
 /// A server for Pusher clients: the handler of a [`Server`](yamabiko::server::Server).
 /// [`WithFallback`](yamabiko::server::WithFallback) gives the paths that are not Pusher's to another application.
@@ -162,9 +165,35 @@ impl Pusher {
 impl Handler for Pusher {
     type Session = Session;
 
-    /// The order of its rooms is that of this server: `publish_ordered` and `mark_order`.
-    fn shares(&self, _: &str) -> bool {
-        false
+    /// The events of channels without a cache. All else has the order of this server: `publish_ordered` and `mark_order`.
+    fn shares(&self, room: &str) -> bool {
+        let mut parts = room.splitn(5, '/');
+        match [(); 5].map(|()| parts.next()) {
+            [
+                Some(""),
+                Some("apps"),
+                Some(_),
+                Some("channels"),
+                Some(name),
+            ] => ChannelKind::of(name).is_ok_and(ChannelKind::is_shared),
+            _ => false,
+        }
+    }
+
+    /// An event of this client was not published.
+    fn published(
+        &self,
+        session: &mut Session,
+        room: &str,
+        _: Option<u64>,
+        published: Result<Published, NotPublished>,
+        context: &mut Context<'_>,
+    ) {
+        if let (Kind::Open(connection), Err(error)) = (&session.0, published) {
+            let reason = format!("the event was not published: {error}");
+            let channel = connection.app.channel_of(room);
+            send(context, &ServerMessage::error(&reason, None, channel));
+        }
     }
 
     fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Session>, Refusal> {
@@ -246,7 +275,19 @@ impl Handler for Pusher {
             let _ = app.webhooks.start(app.app.id(), app.app.key(), &app.secret);
         }
         // Called once.
-        let _ = self.publisher.set(publisher);
+        let _ = self.publisher.set(publisher.clone());
+        let cluster = publisher.cluster();
+        for app in self.apps.by_id.values() {
+            if let Some(cluster) = &cluster {
+                app.set_cluster(AppCluster::new(cluster.clone(), &app.app));
+            }
+        }
+    }
+
+    fn cluster_event(&self, event: &ClusterEvent) {
+        if let Some(publisher) = self.publisher.get() {
+            cluster::event(&self.apps.by_id, publisher, event);
+        }
     }
 
     fn http(&self, request: &Request<'_>) -> Response {
@@ -277,7 +318,8 @@ fn by_name(states: &[Arc<AppState>], name: fn(&App) -> &str) -> Result<AppsByNam
 
 /// The connection is open, or refused: the app has as many as it may have.
 fn opened(app: Arc<AppState>, context: &mut Context<'_>) -> Kind {
-    let socket_id = SocketId::random();
+    let node = app.cluster().map(AppCluster::node);
+    let socket_id = SocketId::random(node);
     let (code, reason) = match socket_id {
         Ok(socket_id) if app.open(socket_id, context.id()) => {
             let socket_id_text = socket_id.to_string();

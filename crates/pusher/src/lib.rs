@@ -23,6 +23,7 @@
 //! | `members.rs`, `channels.rs`, `cache.rs`, `users.rs` | who is where; kept events; signed-in users |
 //! | `due_counts.rs`, `subscription_counts.rs` | telling subscribers how many they are |
 //! | `app_state.rs`, `connection.rs` | all that is kept for an app, and for a connection |
+//! | `app_cluster.rs`, `cluster.rs` | what the other nodes are told, and what they tell |
 //! | `subscribing.rs`, `client_events.rs`, `signing_in.rs`, `messages.rs` | what a client can do |
 //! | `api/` | the HTTP API |
 //! | `webhooks/` | what happens, sent to the web server |
@@ -35,10 +36,12 @@
 
 mod api;
 mod app;
+mod app_cluster;
 mod app_state;
 mod cache;
 mod channels;
 mod client_events;
+mod cluster;
 mod connection;
 mod counts;
 mod due_counts;

@@ -106,6 +106,12 @@ impl ChannelKind {
         ChannelKind { access, has_cache }
     }
 
+    /// Whether the events of the channel are ordered by the engine of a cluster. Those of a cache channel go to each node, which orders
+    /// them with its copy of the last one.
+    pub(crate) fn is_shared(self) -> bool {
+        !self.has_cache
+    }
+
     pub(crate) fn has_presence(self) -> bool {
         self.access == ChannelAccess::Presence
     }

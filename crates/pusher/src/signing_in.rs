@@ -58,7 +58,11 @@ fn check<'r>(connection: &Connection, request: &'r SignIn) -> Result<UserData<'r
 fn go_online(connection: &Connection, id: &Arc<str>, context: &mut Context<'_>) {
     let app = &connection.app;
     let mut online = app.users.lock();
-    if online.sign_in(id, context.id()) {
+    let change = online.sign_in(id, context.id());
+    if let Some(cluster) = app.cluster().filter(|_| change.on_server) {
+        cluster.user_is_online(id);
+    }
+    if change.of_user {
         let message = ServerMessage::watchlist(true, &[id]);
         context.publish_ordered(&app.watched_room(id), &message);
     }
@@ -71,7 +75,11 @@ pub(crate) fn sign_out(connection: &mut Connection, context: &mut Context<'_>) {
     };
     let app = &connection.app;
     let mut online = app.users.lock();
-    if online.sign_out(&id, context.id()) {
+    let change = online.sign_out(&id, context.id());
+    if let Some(cluster) = app.cluster().filter(|_| change.on_server) {
+        cluster.user_is_offline(&id);
+    }
+    if change.of_user {
         let message = ServerMessage::watchlist(false, &[&id]);
         context.publish_ordered(&app.watched_room(&id), &message);
     }

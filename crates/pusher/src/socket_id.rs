@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Two numbers with a dot between them. 106 bits are random, so that nobody can guess one.
+use yamabiko::server::NodeId;
+
+/// Two numbers with a dot between them. 106 bits are random, so that nobody can guess one. In a cluster the first number is that of the
+/// node, and 53 bits are random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SocketId {
     first: u64,
@@ -17,14 +20,29 @@ pub(crate) struct InvalidSocketId;
 impl SocketId {
     /// # Errors
     /// The operating system has no random numbers.
-    pub(crate) fn random() -> Result<SocketId, getrandom::Error> {
-        // 53 bits each, the integers of a JavaScript number.
+    pub(crate) fn random(node: Option<NodeId>) -> Result<SocketId, getrandom::Error> {
+        let first = match node {
+            Some(node) => number_of(node),
+            None => getrandom::u64()? >> UNUSED_BITS,
+        };
         Ok(SocketId {
-            first: getrandom::u64()? >> 11,
-            second: getrandom::u64()? >> 11,
+            first,
+            second: getrandom::u64()? >> UNUSED_BITS,
         })
     }
+
+    /// Whether a connection of this node may have the id.
+    pub(crate) fn is_of(self, node: NodeId) -> bool {
+        self.first == number_of(node)
+    }
 }
+
+fn number_of(node: NodeId) -> u64 {
+    node.get() >> UNUSED_BITS
+}
+
+/// 53 bits are the integers of a JavaScript number.
+const UNUSED_BITS: u32 = 11;
 
 impl fmt::Display for SocketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,9 +79,9 @@ mod tests {
 
     #[test]
     fn text_of_an_id_is_read_back() {
-        let id = SocketId::random().expect("random numbers");
+        let id = SocketId::random(None).expect("random numbers");
         assert_eq!(id.to_string().parse(), Ok(id));
-        assert_ne!(SocketId::random(), Ok(id));
+        assert_ne!(SocketId::random(None), Ok(id));
     }
 
     #[test]

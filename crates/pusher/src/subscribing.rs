@@ -190,7 +190,7 @@ fn begin(
         limits,
         counted_at(&app, name),
         |entered| {
-            let (channel, room) = (entered.name.as_str(), entered.name.room());
+            let (channel, notices) = (entered.name.as_str(), app.notices_room(&entered.name));
             let mut messages = Vec::new();
             let mut caused = 0;
             match entered.members {
@@ -201,11 +201,14 @@ fn begin(
             }
             if let Some(member) = new_member.filter(|_| entered.is_new_member) {
                 let added = ServerMessage::member_added(channel, member.id, member.info);
-                context.publish_ordered(room, &added);
-                caused += added.len() * entered.connections as usize;
+                context.publish_ordered(&notices, &added);
+                caused += added.len() * entered.subscribers as usize;
             }
             let member = new_member.filter(|_| entered.is_new_member);
             caused += report_entered(&app, &entered, member.map(|member| member.id));
+            if let Some(cluster) = app.cluster() {
+                cluster.entered(&entered, new_member);
+            }
             // Held until the mark is set: no event comes between the kept one and the mark.
             let mut kept = kind.has_cache.then(|| app.cache.lock());
             if let Some(kept) = &mut kept {
@@ -221,13 +224,13 @@ fn begin(
                 });
             }
             if kind.has_cache || kind.has_presence() {
-                context.mark_order(room, mark);
+                context.mark_order(&notices, mark);
             }
             drop(kept);
             caused += subscription_counts::changed(
                 &app,
                 &entered.name,
-                entered.connections,
+                entered.subscribers,
                 entered.count_due,
                 context,
             );
@@ -240,7 +243,7 @@ fn begin(
     let pending = match kind.has_cache || kind.has_presence() {
         true => Some(Box::new(Pending { mark, messages })),
         false => {
-            start(&name, &messages, context);
+            start(&app, &name, &messages, context);
             None
         }
     };
@@ -251,8 +254,11 @@ fn begin(
     Ok(())
 }
 
-/// Tells the webhooks that a connection has entered a channel. `user`: a new member. Returns the bytes that it causes.
+/// Tells the webhooks that a connection has entered a channel, unless the cluster does. `user`: a new member. Returns the bytes that it causes.
 fn report_entered(app: &AppState, entered: &Entered<'_>, user: Option<&Arc<str>>) -> usize {
+    if app.cluster().is_some() {
+        return 0;
+    }
     let channel = || Arc::<str>::from(entered.name.as_str());
     let mut requests = 0;
     if entered.connections == 1 {
@@ -270,8 +276,11 @@ fn report_entered(app: &AppState, entered: &Entered<'_>, user: Option<&Arc<str>>
     requests * WEBHOOK_REQUEST_BYTES
 }
 
-/// Tells the webhooks that a connection has left a channel. `user`: a member that is gone. Returns the bytes that it causes.
+/// Tells the webhooks that a connection has left a channel, unless the cluster does. `user`: a member that is gone. Returns the bytes that it causes.
 fn report_left(app: &AppState, name: &ChannelName, left: &Left, user: Option<&Arc<str>>) -> usize {
+    if app.cluster().is_some() {
+        return 0;
+    }
     let channel = || Arc::<str>::from(name.as_str());
     let mut requests = 0;
     if let Some(user) = user {
@@ -296,7 +305,8 @@ pub(crate) fn order_reached(
     mark: u64,
     context: &mut Context<'_>,
 ) {
-    let Some(channel) = connection.app.channel_of(room) else {
+    let app = connection.app.clone();
+    let Some(channel) = app.channel_of(room) else {
         return;
     };
     let Some((name, subscription)) = find(connection, channel) else {
@@ -304,7 +314,7 @@ pub(crate) fn order_reached(
     };
     let pending = subscription.pending.take_if(|pending| pending.mark == mark);
     if let Some(pending) = pending {
-        start(&name, &pending.messages, context);
+        start(&app, &name, &pending.messages, context);
     }
 }
 
@@ -319,8 +329,11 @@ fn find<'c>(
 }
 
 /// The client gets these messages, and then those of the channel.
-fn start(name: &ChannelName, messages: &[String], context: &mut Context<'_>) {
+fn start(app: &AppState, name: &ChannelName, messages: &[String], context: &mut Context<'_>) {
     context.join(name.room());
+    if app.has_notices(name) {
+        context.join(&app.notices_room(name));
+    }
     messages.iter().for_each(|message| send(context, message));
 }
 
@@ -333,6 +346,9 @@ pub(crate) fn unsubscribe(
 ) {
     if let Some((name, subscription)) = connection.subscriptions.remove_entry(channel) {
         context.leave(name.room());
+        if connection.app.has_notices(&name) {
+            context.leave(&connection.app.notices_room(&name));
+        }
         let caused = leave(&connection.app, &name, &subscription, context);
         connection.subscription_bytes.spend(caused, now);
     }
@@ -361,10 +377,13 @@ fn leave(
             let mut caused = report_left(app, name, &left, gone);
             if let Some(user) = gone {
                 let removed = ServerMessage::member_removed(name.as_str(), user);
-                context.publish_ordered(name.room(), &removed);
-                caused += removed.len() * left.connections as usize;
+                context.publish_ordered(&app.notices_room(name), &removed);
+                caused += removed.len() * left.subscribers as usize;
             }
-            let (count, due) = (left.connections, left.count_due);
+            if let Some(cluster) = app.cluster() {
+                cluster.left(name, &left, user);
+            }
+            let (count, due) = (left.subscribers, left.count_due);
             caused + subscription_counts::changed(app, name, count, due, context)
         });
     caused.unwrap_or(0)

@@ -30,7 +30,7 @@ pub(crate) fn start(app: &Arc<AppState>, publisher: Publisher) -> io::Result<()>
             let message = ServerMessage::subscription_count(channel.as_str(), count);
             report(&app, channel, count);
             // If the server is behind, the next change tells the number.
-            let _ = publisher.publish(channel.room(), &message);
+            let _ = publisher.publish(&app.notices_room(channel), &message);
         });
     })
 }
@@ -41,24 +41,45 @@ pub(crate) fn counted_at(app: &AppState, channel: &ChannelName) -> Option<Instan
     is_told.then(Instant::now)
 }
 
-/// The number of subscribers has changed. Called under the channel's lock. Returns the bytes that it causes.
+/// The number of subscribers has changed by one of this server. Called under the channel's lock. Returns the bytes that it causes.
 pub(crate) fn changed(
     app: &AppState,
     channel: &ChannelName,
-    connections: u32,
+    subscribers: u32,
     due: CountDue,
     context: &mut Context<'_>,
 ) -> usize {
     match due {
         CountDue::No => 0,
         CountDue::Now => {
-            let message = ServerMessage::subscription_count(channel.as_str(), connections);
-            context.publish_ordered(channel.room(), &message);
-            message.len() * connections as usize + report(app, channel, connections)
+            let message = ServerMessage::subscription_count(channel.as_str(), subscribers);
+            context.publish_ordered(&app.notices_room(channel), &message);
+            message.len() * subscribers as usize + report(app, channel, subscribers)
         }
         CountDue::At(at) => {
             app.due_counts.add(channel.clone(), at);
             0
+        }
+    }
+}
+
+/// The number of subscribers has changed by one of another node, which tells the webhooks. Returns what is to be published here. Called
+/// under the channel's lock.
+pub(crate) fn changed_by_node(
+    app: &AppState,
+    channel: &ChannelName,
+    subscribers: u32,
+    due: CountDue,
+) -> Option<String> {
+    match due {
+        CountDue::No => None,
+        CountDue::Now => Some(ServerMessage::subscription_count(
+            channel.as_str(),
+            subscribers,
+        )),
+        CountDue::At(at) => {
+            app.due_counts.add(channel.clone(), at);
+            None
         }
     }
 }

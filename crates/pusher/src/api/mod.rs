@@ -17,9 +17,9 @@ use std::time::{Instant, SystemTime};
 
 use yamabiko::server::{Publisher, Request, Response, Status};
 
+use crate::app_cluster::AppMessage;
 use crate::app_state::AppState;
-use crate::connection::close_frame;
-use crate::wire::UNAUTHORIZED;
+use crate::cluster;
 use error::ApiError;
 #[cfg(feature = "internals")]
 pub(crate) use publishing::checked_event;
@@ -116,18 +116,19 @@ fn answer(
     }
 }
 
-/// Closes all connections that have signed in as the user. They do not come back by themselves.
+/// Closes all connections that have signed in as the user, on all nodes. They do not come back by themselves.
 fn terminate(app: &AppState, user: &str, publisher: &Publisher) -> Result<String, ApiError> {
-    let close = close_frame(
-        UNAUTHORIZED,
-        "the application has ended this user's connections",
-    );
-    for connection in app.users.connections(user) {
-        publisher
-            .close(connection, close.clone())
-            .map_err(|_| ApiError::overloaded())?;
+    let message = AppMessage::Terminate {
+        app: app.app.id().into(),
+        user: user.into(),
+    };
+    let sent = app
+        .cluster()
+        .map_or(Ok(()), |cluster| cluster.send(&message));
+    match sent.is_ok() && cluster::terminate(app, user, publisher) {
+        true => Ok("{}".to_owned()),
+        false => Err(ApiError::overloaded()),
     }
-    Ok("{}".to_owned())
 }
 
 #[cfg(test)]

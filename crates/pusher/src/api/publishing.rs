@@ -11,6 +11,7 @@ use yamabiko::server::{ConnectionId, Message, Publication, Publisher, Request, S
 
 use super::error::ApiError;
 use super::queries::{Attributes, ChannelInfo};
+use crate::app_cluster::{AppCluster, AppMessage};
 use crate::app_state::{AppState, Exceeded};
 use crate::name::ChannelName;
 use crate::socket_id::SocketId;
@@ -40,8 +41,15 @@ struct Event {
     data: String,
     /// Each once.
     channels: Vec<ChannelName>,
-    except: Option<ConnectionId>,
+    except: Option<Excepted>,
     info: Option<Attributes>,
+}
+
+/// A connection that does not get an event.
+#[derive(Clone, Copy)]
+enum Excepted {
+    Here(SocketId, ConnectionId),
+    OfOtherNode(SocketId),
 }
 
 #[derive(Serialize)]
@@ -175,9 +183,15 @@ fn names(app: &AppState, channels: &[String]) -> Result<Vec<ChannelName>, ApiErr
 }
 
 /// The connection with this socket id. One that has ended gets nothing anyway.
-fn except(app: &AppState, socket_id: &str) -> Result<Option<ConnectionId>, ApiError> {
+fn except(app: &AppState, socket_id: &str) -> Result<Option<Excepted>, ApiError> {
     match socket_id.parse::<SocketId>() {
-        Ok(socket_id) => Ok(app.connection(socket_id)),
+        Ok(socket_id) => Ok(match (app.connection(socket_id), app.cluster()) {
+            (Some(connection), _) => Some(Excepted::Here(socket_id, connection)),
+            (None, Some(cluster)) if cluster.others_have(socket_id) => {
+                Some(Excepted::OfOtherNode(socket_id))
+            }
+            _ => None,
+        }),
         Err(_) => Err(ApiError::bad_request(
             "'socket_id' is not of the form digits.digits",
         )),
@@ -197,11 +211,12 @@ fn publish(
         .map(|(event, name)| (event, name, event.encoded.on(name.as_str())))
         .collect();
     app.take_events(messages.len(), now).map_err(exceeded)?;
-    let publications = messages.iter().map(|(event, name, message)| Publication {
-        room: name.room(),
-        message: Message::Text(message),
-        except: event.except,
-    });
+    if let Some(cluster) = app.cluster() {
+        publish_in_cluster(app, cluster, &messages, publisher)?;
+        app.totals.events.add(messages.len());
+        return Ok(());
+    }
+    let publications = messages.iter().map(publication);
     let has_cache = |name: &ChannelName| name.kind().has_cache;
     let needs_cache = messages.iter().any(|(_, name, _)| has_cache(name));
     // Held from the publication on: no subscription comes between it and the kept event.
@@ -215,6 +230,61 @@ fn publish(
         }
     }
     app.totals.events.add(messages.len());
+    Ok(())
+}
+
+/// An event on one of its channels, as a message.
+type Target<'e> = (&'e Event, &'e ChannelName, String);
+
+fn publication<'e>((event, name, message): &'e Target<'e>) -> Publication<'e> {
+    Publication {
+        room: name.room(),
+        message: Message::Text(message),
+        except: match event.except {
+            Some(Excepted::Here(_, connection)) => Some(connection),
+            Some(Excepted::OfOtherNode(_)) | None => None,
+        },
+    }
+}
+
+/// All messages of the engine, or none; those of cache channels, and those that leave out a connection of another node, go by the
+/// cluster. A failure may leave some of these published.
+fn publish_in_cluster(
+    app: &AppState,
+    cluster: &AppCluster,
+    messages: &[Target<'_>],
+    publisher: &Publisher,
+) -> Result<(), ApiError> {
+    let (of_engine, of_cluster): (Vec<_>, Vec<_>) =
+        messages.iter().partition(|(event, name, _)| {
+            name.kind().is_shared() && !matches!(event.except, Some(Excepted::OfOtherNode(_)))
+        });
+    publisher
+        .publish_all(of_engine.into_iter().map(publication))
+        .map_err(|_| ApiError::overloaded())?;
+    for (event, name, message) in of_cluster {
+        let except = match event.except {
+            Some(Excepted::Here(id, _) | Excepted::OfOtherNode(id)) => Some(id.to_string()),
+            None => None,
+        };
+        let (app, channel) = (app.app.id().into(), name.as_str().into());
+        let message = match except {
+            Some(except) if name.kind().is_shared() => AppMessage::Excepting {
+                app,
+                channel,
+                message: message.into(),
+                except: except.into(),
+            },
+            except => AppMessage::Event {
+                app,
+                channel,
+                message: message.into(),
+                data: Some((&*event.data).into()),
+                except: except.map(Into::into),
+            },
+        };
+        cluster.send(&message).map_err(|_| ApiError::overloaded())?;
+    }
     Ok(())
 }
 

@@ -29,7 +29,7 @@ mod target;
 mod undoing;
 
 pub(crate) use event::WebhookEvent;
-pub(crate) use queue::WebhookCounts;
+pub(crate) use queue::{Teller, WebhookCounts};
 pub use target::{InvalidWebhook, Webhook, WebhookKind};
 
 use std::io;
@@ -93,11 +93,21 @@ impl Webhooks {
 
     /// Something of this kind has happened. Never waits. `event` is called if a webhook wants it. Returns how many want it.
     pub(crate) fn report(&self, kind: WebhookKind, event: impl FnOnce() -> WebhookEvent) -> usize {
+        self.report_by(Teller::This, kind, event)
+    }
+
+    /// The same, if another node of the cluster may tell the web server.
+    pub(crate) fn report_by(
+        &self,
+        teller: Teller,
+        kind: WebhookKind,
+        event: impl FnOnce() -> WebhookEvent,
+    ) -> usize {
         let wanting = || self.all.iter().filter(|running| running.target.wants(kind));
         let count = wanting().count();
         if count > 0 {
             let event = event();
-            wanting().for_each(|running| running.queue.push(event.clone()));
+            wanting().for_each(|running| running.queue.push(event.clone(), teller));
         }
         count
     }

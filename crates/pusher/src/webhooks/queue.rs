@@ -15,7 +15,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    events: VecDeque<WebhookEvent>,
+    events: VecDeque<(WebhookEvent, Teller)>,
     /// Of all events in it; at most [`BYTES_MAX`].
     bytes: usize,
     closed: bool,
@@ -32,10 +32,17 @@ pub(crate) struct WebhookCounts {
     pub(crate) discarded: u64,
 }
 
+/// Who tells the web server of an event. Another node of a cluster does it unless this one does; then this one only has to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Teller {
+    This,
+    OtherNode,
+}
+
 /// What the thread gets when it asks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    Event(WebhookEvent),
+    Event(WebhookEvent, Teller),
     /// Nothing has come until the given time.
     Nothing,
     /// Nothing will come any more.
@@ -51,7 +58,7 @@ impl Queue {
     }
 
     /// Adds an event, or discards it if there is no room.
-    pub(super) fn push(&self, event: WebhookEvent) {
+    pub(super) fn push(&self, event: WebhookEvent, teller: Teller) {
         let mut state = self.lock();
         let bytes = event.bytes();
         if state.bytes + bytes > BYTES_MAX {
@@ -59,7 +66,7 @@ impl Queue {
             return;
         }
         state.bytes += bytes;
-        state.events.push_back(event);
+        state.events.push_back((event, teller));
         drop(state);
         self.changed.notify_one();
     }
@@ -68,9 +75,9 @@ impl Queue {
     pub(super) fn take(&self, until: Option<Instant>) -> Taken {
         let mut state = self.lock();
         loop {
-            if let Some(event) = state.events.pop_front() {
+            if let Some((event, teller)) = state.events.pop_front() {
                 state.bytes -= event.bytes();
-                return Taken::Event(event);
+                return Taken::Event(event, teller);
             }
             if state.closed {
                 return Taken::Closed;
@@ -144,14 +151,14 @@ mod tests {
     #[test]
     fn events_are_taken_in_order_and_then_there_is_nothing() {
         let queue = Queue::new();
-        queue.push(event("a"));
-        queue.push(event("b"));
-        assert_eq!(queue.take(None), Taken::Event(event("a")));
-        assert_eq!(queue.take(None), Taken::Event(event("b")));
+        queue.push(event("a"), Teller::This);
+        queue.push(event("b"), Teller::This);
+        assert_eq!(queue.take(None), Taken::Event(event("a"), Teller::This));
+        assert_eq!(queue.take(None), Taken::Event(event("b"), Teller::This));
         assert_eq!(queue.take(Some(Instant::now())), Taken::Nothing);
-        queue.push(event("c"));
+        queue.push(event("c"), Teller::This);
         queue.close();
-        assert_eq!(queue.take(None), Taken::Event(event("c")));
+        assert_eq!(queue.take(None), Taken::Event(event("c"), Teller::This));
         assert_eq!(queue.take(None), Taken::Closed);
         assert!(queue.pause(Duration::from_secs(60)));
     }
@@ -161,12 +168,12 @@ mod tests {
         let queue = Queue::new();
         let one = event("a").bytes();
         let room = BYTES_MAX / one;
-        (0..room).for_each(|_| queue.push(event("a")));
+        (0..room).for_each(|_| queue.push(event("a"), Teller::This));
         assert_eq!(queue.counts().discarded, 0);
-        queue.push(event("a"));
+        queue.push(event("a"), Teller::This);
         assert_eq!(queue.counts().discarded, 1);
         queue.take(None);
-        queue.push(event("b"));
+        queue.push(event("b"), Teller::This);
         assert_eq!(queue.counts().discarded, 1);
     }
 }

@@ -130,8 +130,8 @@ impl Sender {
             let next = [until, self.undoing.next_due()];
             match self.queue.take(next.into_iter().flatten().min()) {
                 Taken::Closed => return None,
-                Taken::Event(event) => {
-                    if let Some(event) = self.undoing.pass(event, Instant::now()) {
+                Taken::Event(event, teller) => {
+                    if let Some(event) = self.undoing.pass(event, teller, Instant::now()) {
                         return Some(Some(event));
                     }
                 }

@@ -1,6 +1,10 @@
 //! Vacated channels and removed members wait for three seconds: if the channel is occupied again, or the member is back, neither the
 //! end nor the new beginning is told. So the reload of a page leaves no trace.
 //!
+//! In a cluster one node tells each event, and all nodes know of all of them: so an end that one node would tell is undone by a beginning
+//! that another one would tell. The other nodes forget an end half a second earlier than its teller tells it: at the border, a
+//! beginning is rather told without an end than not at all.
+//!
 //! A cache channel that keeps no event is told once in three seconds, however many subscribe to it meanwhile.
 //!
 //! Without a clock: the time goes in, and what is to be sent comes out.
@@ -10,12 +14,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::WebhookEvent;
+use super::queue::Teller;
 
 /// The ends that wait.
 #[derive(Debug, Default)]
 pub(super) struct Undoing {
     /// When each end is due, with a number for those of the same time.
-    due: BTreeMap<(Instant, u64), WebhookEvent>,
+    due: BTreeMap<(Instant, u64), (WebhookEvent, Teller)>,
     waiting: HashMap<Subject, (Instant, u64)>,
     next_number: u64,
     /// When a miss of each cache channel was told, of at most [`MISSES_MAX`].
@@ -27,13 +32,23 @@ type Subject = (Arc<str>, Option<Arc<str>>);
 
 impl Undoing {
     /// The event, if it is to be sent now.
-    pub(super) fn pass(&mut self, event: WebhookEvent, now: Instant) -> Option<WebhookEvent> {
+    pub(super) fn pass(
+        &mut self,
+        event: WebhookEvent,
+        teller: Teller,
+        now: Instant,
+    ) -> Option<WebhookEvent> {
+        let is_told = teller == Teller::This;
         match subject(&event) {
             None => self.is_new_miss(&event, now).then_some(event),
             Some((subject, true)) => {
-                let at = (now + WAIT, self.next_number);
+                let wait = match teller {
+                    Teller::This => WAIT,
+                    Teller::OtherNode => WAIT - MARGIN,
+                };
+                let at = (now + wait, self.next_number);
                 self.next_number += 1;
-                self.due.insert(at, event);
+                self.due.insert(at, (event, teller));
                 self.waiting.insert(subject, at);
                 None
             }
@@ -42,7 +57,7 @@ impl Undoing {
                     self.due.remove(&at);
                     None
                 }
-                None => Some(event),
+                None => is_told.then_some(event),
             },
         }
     }
@@ -68,17 +83,19 @@ impl Undoing {
         self.due.first_key_value().map(|(&(at, _), _)| at)
     }
 
-    /// Takes the first end that is due.
+    /// Takes the first end that is due, and that this node tells.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<WebhookEvent> {
-        let entry = self
-            .due
-            .first_entry()
-            .filter(|entry| entry.key().0 <= now)?;
-        let event = entry.remove();
-        if let Some((subject, _)) = subject(&event) {
-            self.waiting.remove(&subject);
+        loop {
+            let entry = self.due.first_entry();
+            let entry = entry.filter(|entry| entry.key().0 <= now)?;
+            let (event, teller) = entry.remove();
+            if let Some((subject, _)) = subject(&event) {
+                self.waiting.remove(&subject);
+            }
+            if teller == Teller::This {
+                return Some(event);
+            }
         }
-        Some(event)
     }
 
     /// How many ends wait.
@@ -101,6 +118,8 @@ fn subject(event: &WebhookEvent) -> Option<(Subject, bool)> {
 
 /// How long an end waits.
 pub(super) const WAIT: Duration = Duration::from_secs(3);
+/// How much earlier other nodes forget it.
+const MARGIN: Duration = Duration::from_millis(500);
 /// Cache channels that are known to have been told.
 const MISSES_MAX: usize = 10_000;
 
@@ -137,8 +156,11 @@ mod tests {
     #[test]
     fn end_is_told_after_three_seconds() {
         let (mut undoing, start) = (Undoing::default(), Instant::now());
-        assert_eq!(undoing.pass(occupied(), start), Some(occupied()));
-        assert_eq!(undoing.pass(vacated(), start), None);
+        assert_eq!(
+            undoing.pass(occupied(), Teller::This, start),
+            Some(occupied())
+        );
+        assert_eq!(undoing.pass(vacated(), Teller::This, start), None);
         assert_eq!(undoing.next_due(), Some(start + WAIT));
         assert_eq!(
             undoing.take_due(start + WAIT - Duration::from_millis(1)),
@@ -146,21 +168,27 @@ mod tests {
         );
         assert_eq!(undoing.take_due(start + WAIT), Some(vacated()));
         assert_eq!((undoing.take_due(start + WAIT), undoing.len()), (None, 0));
-        assert_eq!(undoing.pass(occupied(), start + WAIT), Some(occupied()));
+        assert_eq!(
+            undoing.pass(occupied(), Teller::This, start + WAIT),
+            Some(occupied())
+        );
     }
 
     #[test]
     fn end_that_is_undone_is_not_told_and_neither_is_the_new_beginning() {
         let (mut undoing, start) = (Undoing::default(), Instant::now());
         for _ in 0..3 {
-            assert_eq!(undoing.pass(vacated(), start), None);
-            assert_eq!(undoing.pass(occupied(), start), None);
+            assert_eq!(undoing.pass(vacated(), Teller::This, start), None);
+            assert_eq!(undoing.pass(occupied(), Teller::This, start), None);
         }
         assert_eq!(undoing.next_due(), None);
-        undoing.pass(removed("x"), start);
-        undoing.pass(removed("y"), start);
-        assert_eq!(undoing.pass(added("y"), start), None);
-        assert_eq!(undoing.pass(added("z"), start), Some(added("z")));
+        undoing.pass(removed("x"), Teller::This, start);
+        undoing.pass(removed("y"), Teller::This, start);
+        assert_eq!(undoing.pass(added("y"), Teller::This, start), None);
+        assert_eq!(
+            undoing.pass(added("z"), Teller::This, start),
+            Some(added("z"))
+        );
         assert_eq!(undoing.take_due(start + WAIT), Some(removed("x")));
         assert_eq!(undoing.len(), 0);
     }
@@ -171,13 +199,50 @@ mod tests {
         let miss = |channel: &str| WebhookEvent::CacheMiss {
             channel: channel.into(),
         };
-        assert_eq!(undoing.pass(miss("a"), start), Some(miss("a")));
-        assert_eq!(undoing.pass(miss("a"), start), None);
-        assert_eq!(undoing.pass(miss("b"), start), Some(miss("b")));
-        assert_eq!(undoing.pass(miss("a"), start + WAIT), Some(miss("a")));
+        assert_eq!(
+            undoing.pass(miss("a"), Teller::This, start),
+            Some(miss("a"))
+        );
+        assert_eq!(undoing.pass(miss("a"), Teller::This, start), None);
+        assert_eq!(
+            undoing.pass(miss("b"), Teller::This, start),
+            Some(miss("b"))
+        );
+        assert_eq!(
+            undoing.pass(miss("a"), Teller::This, start + WAIT),
+            Some(miss("a"))
+        );
         for number in 0..MISSES_MAX {
-            undoing.pass(miss(&number.to_string()), start);
+            undoing.pass(miss(&number.to_string()), Teller::This, start);
             assert!(undoing.misses.len() <= MISSES_MAX);
         }
+    }
+
+    #[test]
+    fn end_of_one_node_is_undone_by_a_beginning_of_another_one() {
+        let (mut teller, mut other, start) =
+            (Undoing::default(), Undoing::default(), Instant::now());
+        assert_eq!(teller.pass(vacated(), Teller::This, start), None);
+        assert_eq!(other.pass(vacated(), Teller::OtherNode, start), None);
+        assert_eq!(teller.pass(occupied(), Teller::OtherNode, start), None);
+        assert_eq!(other.pass(occupied(), Teller::This, start), None);
+        assert_eq!(
+            (teller.take_due(start + WAIT), other.take_due(start + WAIT)),
+            (None, None)
+        );
+        // The other node tells its beginning before the end would be told, and not after it.
+        teller.pass(vacated(), Teller::This, start);
+        other.pass(vacated(), Teller::OtherNode, start);
+        let border = start + WAIT - MARGIN;
+        assert_eq!(
+            (teller.take_due(border), other.take_due(border)),
+            (None, None)
+        );
+        assert_eq!(teller.pass(occupied(), Teller::OtherNode, border), None);
+        assert_eq!(
+            other.pass(occupied(), Teller::This, border),
+            Some(occupied())
+        );
+        assert_eq!(teller.take_due(start + WAIT), None);
     }
 }

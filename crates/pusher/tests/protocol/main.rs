@@ -11,12 +11,14 @@
 //! | `http_api.rs` | events, batches, questions, signatures, statuses |
 //! | `web_server.rs` | web servers that receive webhooks |
 //! | `webhooks.rs`, `webhooks_https.rs` | what a web server receives |
+//! | `cluster.rs` | an app on several servers |
 //! | `hostile.rs` | wrong JSON, types, names, sizes |
 //! | `amplification.rs` | how much short requests may cause |
 
 mod amplification;
 mod channels;
 mod client_events;
+mod cluster;
 mod connecting;
 mod harness;
 mod hostile;

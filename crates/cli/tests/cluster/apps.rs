@@ -1,0 +1,112 @@
+//! The channels of Pusher clients over three nodes, seen by subscribers who are told how many they are.
+
+use std::path::PathBuf;
+
+use yamabiko::client::Client;
+use yamabiko::websocket::OwnedMessage;
+use yamabiko_testing::redis::Redis;
+use yamabiko_testing::waiting::{LOOP_TIMEOUT, eventually};
+
+use crate::nodes::Node;
+
+const APPS: &str = "\
+[[apps]]
+id = \"1\"
+key = \"app-key\"
+secret = \"app-secret\"
+subscription-counts = true
+";
+
+/// A client of the app on a node.
+struct Subscriber(Client);
+
+impl Subscriber {
+    /// Subscribes to the channel `all`.
+    fn open(node: &Node) -> Subscriber {
+        let url = node.url("/app/app-key?protocol=7&client=test&version=1");
+        let builder = Client::builder(&url).read_timeout(LOOP_TIMEOUT);
+        let mut client = builder.connect().expect("a connection");
+        client
+            .send(r#"{"event":"pusher:subscribe","data":{"channel":"all"}}"#)
+            .expect("it is open");
+        Subscriber(client)
+    }
+
+    /// Reads until the subscribers are so many.
+    #[track_caller]
+    fn counts(&mut self, subscribers: usize) {
+        let count = format!(r#"\"subscription_count\":{subscribers}}}"#);
+        loop {
+            match self.0.read().expect("it is open") {
+                Some(OwnedMessage::Text(text)) if text.contains(&count) => return,
+                Some(_) => {}
+                None => panic!("the connection has ended"),
+            }
+        }
+    }
+}
+
+fn apps_file(redis: &Redis) -> PathBuf {
+    let path = redis.folder().join("apps.toml");
+    std::fs::write(&path, APPS).expect("a file");
+    path
+}
+
+/// Those of a killed node are gone, and those of the others are there all the time.
+#[test]
+fn subscribers_of_all_nodes_are_counted_until_their_node_is_killed() {
+    let Some(redis) = Redis::start(&[]) else {
+        return;
+    };
+    let apps = apps_file(&redis);
+    let arguments = ["--apps-file", apps.to_str().expect("UTF-8")];
+    let mut nodes: Vec<Node> = (0..3)
+        .map(|_| Node::start(&redis.url(), &arguments))
+        .collect();
+    let mut clients: Vec<Subscriber> = nodes.iter().map(Subscriber::open).collect();
+    for client in &mut clients {
+        client.counts(3);
+    }
+    nodes[1].kill();
+    for client in [0, 2] {
+        clients[client].counts(2);
+    }
+    // A new node knows those of the others, and they know its own.
+    nodes[1] = Node::start(&redis.url(), &arguments);
+    clients[1] = Subscriber::open(&nodes[1]);
+    for client in &mut clients {
+        client.counts(3);
+    }
+}
+
+/// Nobody is gone while Redis stands still for longer than a node may be silent, nor when it comes back with nothing.
+#[test]
+fn redis_that_stands_still_or_loses_everything_ends_no_subscription() {
+    let Some(mut redis) = Redis::start(&[]) else {
+        return;
+    };
+    let apps = apps_file(&redis);
+    let arguments = ["--apps-file", apps.to_str().expect("UTF-8")];
+    let nodes: Vec<Node> = (0..2)
+        .map(|_| Node::start(&redis.url(), &arguments))
+        .collect();
+    let mut clients: Vec<Subscriber> = nodes.iter().map(Subscriber::open).collect();
+    for client in &mut clients {
+        client.counts(2);
+    }
+    redis.kill();
+    nodes.iter().for_each(Node::is_not_ready);
+    let more = Subscriber::open(&nodes[0]);
+    redis.run();
+    nodes.iter().for_each(Node::is_ready);
+    let _another = Subscriber::open(&nodes[1]);
+    eventually("the nodes go on", LOOP_TIMEOUT, || {
+        nodes
+            .iter()
+            .all(|node| node.get("/ready").starts_with("HTTP/1.1 200"))
+    });
+    for client in &mut clients {
+        client.counts(4);
+    }
+    drop(more);
+}
