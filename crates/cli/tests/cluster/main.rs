@@ -6,10 +6,12 @@
 //!                                                                      300 members, 30 publishers, ten minutes for each fault
 //! ```
 //!
-//! The long form writes a file for each fault that it has finished, in `target/cluster-proof/`, and passes over those that are there.
+//! The long form has a file for each fault in `target/tmp/cluster-proof/`, with what was done so far, and adds each run to it. So it can be
+//! stopped at any time: the next one goes on with the rest, and passes over faults that have had all their time.
 
 #![cfg(all(target_os = "linux", feature = "cluster"))]
 
+mod apps;
 mod checker;
 mod command_line;
 mod nodes;

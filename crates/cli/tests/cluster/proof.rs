@@ -62,32 +62,62 @@ fn proof(name: &str, options: &[&str], fault: Fault, may_end: fn(usize) -> bool)
         eprintln!("{name}: {outcome:?}");
         return;
     };
-    let done = PathBuf::from(format!(
-        "{}/cluster-proof/{name}",
-        env!("CARGO_TARGET_TMPDIR")
-    ));
-    if done.exists() {
-        eprintln!("{name}: done before: {}", done.display());
-        return;
-    }
+    let mut done = Done::read(name);
     let size = Size {
         members: 300,
         publishers: 30,
         messages: 2000,
     };
-    let (began, mut runs, mut acknowledged) = (Instant::now(), 0, 0);
-    while began.elapsed() < Duration::from_secs(seconds) {
-        acknowledged +=
-            run(options, size, fault, may_end).map_or(0, |outcome| outcome.acknowledged);
-        runs += 1;
+    while done.milliseconds < 1000 * seconds {
+        let began = Instant::now();
+        let Some(outcome) = run(options, size, fault, may_end) else {
+            return;
+        };
+        let milliseconds = u64::try_from(began.elapsed().as_millis()).expect("a short time");
+        done.add(milliseconds, outcome.acknowledged as u64);
     }
-    let line = format!(
-        "{runs} runs, {acknowledged} messages acknowledged, in {} s\n",
-        began.elapsed().as_secs()
-    );
-    std::fs::create_dir_all(done.parent().expect("a folder")).expect("a folder");
-    std::fs::write(&done, &line).expect("a file");
-    eprint!("{name}: {line}");
+    eprintln!("{name}: {}", done.line());
+}
+
+/// What the long form has done with a fault, over all its processes.
+struct Done {
+    path: PathBuf,
+    runs: u64,
+    acknowledged: u64,
+    milliseconds: u64,
+}
+
+impl Done {
+    fn read(name: &str) -> Done {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cluster-proof");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let numbers = text.split_whitespace().filter_map(|word| word.parse().ok());
+        let mut numbers = numbers.chain(std::iter::repeat(0));
+        let mut next = || numbers.next().expect("without an end");
+        Done {
+            path,
+            runs: next(),
+            acknowledged: next(),
+            milliseconds: next(),
+        }
+    }
+
+    /// Adds a run that has passed.
+    fn add(&mut self, milliseconds: u64, acknowledged: u64) {
+        self.runs += 1;
+        self.acknowledged += acknowledged;
+        self.milliseconds += milliseconds;
+        std::fs::write(&self.path, self.line() + "\n").expect("a file");
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "{} runs, {} messages acknowledged, in {} ms",
+            self.runs, self.acknowledged, self.milliseconds
+        )
+    }
 }
 
 /// `None`: there is no Redis on this host.
