@@ -3,12 +3,12 @@
 //!
 //! ```text
 //!   kernel ──▶ ciphertext ──▶ Channel::receive ──▶ the shared read buffer ──▶ received()
-//!   kernel ◀── records    ◀── Channel::seal    ◀── at most 64 KiB of a write
+//!   kernel ◀── records    ◀── Channel::seal    ◀── at most 32 KiB of a write
 //!                 └── what the kernel does not accept stays here: `output`
 //! ```
 //!
 //! The application reads and writes as it does on a plain socket. A write accepts only what is
-//! sealed for the next system call: 64 KiB. While sealed bytes wait for the kernel, a write
+//! sealed for the next system call: 32 KiB. While sealed bytes wait for the kernel, a write
 //! accepts nothing, so the application's own queue or log keeps the rest. FIN follows the last
 //! sealed byte and the channel's own end.
 //!
@@ -16,7 +16,7 @@
 //!
 //! A plain socket costs one comparison for each read and each write. A secured one has about 100
 //! bytes here besides its channel, and a buffer only while a record has arrived in part (at most
-//! 32 KiB) or while the kernel does not accept what is sealed (at most 64 KiB and the overhead
+//! 32 KiB) or while the kernel does not accept what is sealed (at most 32 KiB and the overhead
 //! of records). [`Io::secured_bytes`](super::Io::secured_bytes) is their sum.
 //!
 //! Opening a channel can cost the time of a signature. So at most [`HANDSHAKES_PER_TURN_MAX`]
@@ -587,7 +587,9 @@ fn next_record<'a>(
 /// The plaintext of one record: the maximum of TLS (RFC 8446 §5.1), so that a message needs as few records as possible.
 const RECORD_BYTES_MAX: usize = 16 << 10;
 /// Records that are sealed for one system call: the most that waits for a reader that has become slow is their length.
-const RECORDS_PER_WRITE: usize = 4;
+const RECORDS_PER_WRITE: usize = 2;
+/// The most that one write accepts, half of what one to a plain socket does: to seal a byte costs as much as to write it.
+pub(super) const SECURED_WRITE_BYTES_MAX: usize = RECORDS_PER_WRITE * RECORD_BYTES_MAX;
 /// The size of a read: four records with their headers, as a plain read.
 const CIPHERTEXT_BYTES: usize = 64 << 10;
 /// The most that is kept of what a peer has sent and that is no whole record, or no whole message of a handshake.

@@ -53,7 +53,7 @@
 //!   call costs 16 KiB besides its bytes). The others stay blocked until the next turn. Sockets that become ready to be read have a
 //!   turn before them, but not two turns in succession.
 //! - A long read and a long series of writes look for sockets that have become ready after each step of about 100 µs, and go on in a
-//!   later turn if there are some.
+//!   later turn if there are some. Bytes of a secured socket count more, because they are opened and sealed, too.
 //! - The application charges further work to the budget ([`Io::charge`]). When the budget is
 //!   used up, it leaves the rest of its bytes ([`Io::leave_unread`]) and receives them first
 //!   when the socket is read again.
@@ -501,7 +501,6 @@ impl<M: Send + 'static> Reactor<M> {
     #[inline(always)]
     fn read(&mut self, application: &mut impl Application<Message = M>, key: SocketKey) {
         self.io.begin_budget(self.read_budget_bytes);
-        let mut step_bytes = 0;
         while self.io.budget() > 0 {
             application.before_read(&mut self.io, key);
             if let Some(rest) = self.io.take_unread(key) {
@@ -521,12 +520,8 @@ impl<M: Send + 'static> Reactor<M> {
                         Passed::All | Passed::Stays => {}
                         Passed::Left => return,
                     }
-                    step_bytes += count;
-                    if step_bytes >= READ_STEP_BYTES {
-                        step_bytes = 0;
-                        if !self.io.poll_ready().is_empty() {
-                            break;
-                        }
+                    if self.io.take_step() && !self.io.poll_ready().is_empty() {
+                        break;
                     }
                 }
                 ReadOutcome::Ended => {
@@ -736,9 +731,6 @@ impl<M> Drop for Reactor<M> {
 const EVENTS_PER_TURN_MAX: usize = 1024;
 /// What the sockets that can be written again may write in a turn, before other sockets are read.
 const WRITABLE_BUDGET_BYTES: usize = 128 << 10;
-/// What one socket reads before the turn looks for others that have become ready: up to 100 µs. Not less, so that a message of 64 KiB with its
-/// header is whole in the shared buffer.
-const READ_STEP_BYTES: usize = 128 << 10;
 /// A limit, so that many new connections do not delay the open ones: 150 µs. More in a turn would save little, because a turn without other
 /// work costs less than one of them.
 const ACCEPTS_PER_TURN_MAX: usize = 16;

@@ -12,7 +12,8 @@
 //!
 //! After each 64 KiB the flush looks for clients that have become ready, and ends if there are some: they are read at once. It does not end for
 //! clients of the rooms that it is writing to, because their messages would only make these writes more, and not before it has cost as
-//! much as the reads of this turn. What a turn has left comes behind the logs with new messages, but not twice in succession.
+//! much as the reads of this turn. What a turn has left comes behind the logs with new messages, but not twice in succession. A look is a
+//! system call: when some looks have been in vain, the flush looks only now and then, until it finds a client again.
 //!
 //! Clients that publish to a log of which 1 MiB is not flushed are not read until it is: otherwise they could fill the memory. With 16 MiB
 //! in all logs the flush knows no budget. Clients that publish to a room with
@@ -39,8 +40,7 @@ use crate::reactor::{Io, SocketKey};
 pub(super) struct Flusher {
     /// What the logs may write in the rest of this turn.
     budget: FlushBudget,
-    /// What the logs have written in this turn when the next look for other clients is due.
-    look_at_bytes: usize,
+    looks: Looks,
     left: LeftLogs,
     /// Clients that are not read, each with the log to which it has published.
     waiting: Vec<(SocketKey, PublisherWait)>,
@@ -73,6 +73,62 @@ impl LeftLogs {
     }
 }
 
+/// When a flush looks for clients of other rooms that have become ready: after each step of a turn, as long as that finds some; otherwise only now and
+/// then, in whatever turn that is.
+#[derive(Debug)]
+struct Looks {
+    /// What the logs may write before the next one.
+    left_bytes: usize,
+    /// So many in succession have found nobody.
+    in_vain: u32,
+}
+
+impl Looks {
+    fn new() -> Looks {
+        Looks {
+            left_bytes: STEP_BYTES,
+            in_vain: 0,
+        }
+    }
+
+    #[inline]
+    fn written(&mut self, bytes: usize) {
+        self.left_bytes = self.left_bytes.saturating_sub(bytes);
+    }
+
+    /// Whether it is time for one; true once.
+    #[inline]
+    fn take_due(&mut self) -> bool {
+        let is_due = self.left_bytes == 0;
+        if is_due {
+            self.left_bytes = STEP_BYTES;
+        }
+        is_due
+    }
+
+    /// A look was made.
+    fn made(&mut self, found: bool) {
+        self.in_vain = match found {
+            true => 0,
+            false => self.in_vain.saturating_add(1),
+        };
+        if self.are_rare() {
+            self.left_bytes = RARE_STEP_BYTES;
+        }
+    }
+
+    fn are_rare(&self) -> bool {
+        self.in_vain >= VAIN_LOOKS_MAX
+    }
+
+    /// The next turn begins with a look for all events, so its first step is a whole one.
+    fn turn_ended(&mut self) {
+        if !self.are_rare() {
+            self.left_bytes = STEP_BYTES;
+        }
+    }
+}
+
 /// Whether something still waits when the turn ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owed {
@@ -87,7 +143,7 @@ impl Flusher {
     pub(super) fn new() -> Flusher {
         Flusher {
             budget: TURN_BUDGET,
-            look_at_bytes: STEP_BYTES,
+            looks: Looks::new(),
             left: LeftLogs::default(),
             waiting: Vec::new(),
             waiting_for_subscribers: Vec::new(),
@@ -107,7 +163,7 @@ impl Flusher {
     ) -> Owed {
         let owed = self.flush_until_nothing_is_owed(io, connections, environment);
         self.budget = TURN_BUDGET;
-        self.look_at_bytes = STEP_BYTES;
+        self.looks.turn_ended();
         if environment.fan_out.rooms.update_waits(io.now()) {
             environment.fan_out.outbound.wake_others();
         }
@@ -211,7 +267,7 @@ impl Flusher {
         environment.fan_out.rooms.reuse_dirty(logs);
     }
 
-    /// Whether the flush ends here, because clients of other rooms have become ready. Looks once for each step.
+    /// Whether the flush ends here, because clients of other rooms have become ready.
     #[inline]
     fn ends_early<H: Handler>(
         &mut self,
@@ -219,12 +275,17 @@ impl Flusher {
         connections: &mut Connections<H>,
         environment: &Environment<H>,
     ) -> bool {
-        let written = TURN_BUDGET.bytes.saturating_sub(self.budget.bytes);
-        if written < self.look_at_bytes {
+        if !self.looks.take_due() {
             return false;
         }
-        self.look_at_bytes = written + STEP_BYTES;
-        written >= io.read_cost_of_turn() && others_wait(io, connections, environment)
+        // A flush without a budget does not end.
+        let written = TURN_BUDGET.bytes.checked_sub(self.budget.bytes);
+        if written.is_none_or(|written| written < io.read_cost_of_turn()) {
+            return false;
+        }
+        let found = others_wait(io, connections, environment);
+        self.looks.made(found);
+        found
     }
 
     /// Whether the budget of this turn was too small for all logs.
@@ -242,7 +303,7 @@ impl Flusher {
         environment: &mut Environment<H>,
     ) -> bool {
         let share = match is_alone {
-            true => self.budget.bytes.min(STEP_BYTES),
+            true => self.budget.bytes.min(self.looks.left_bytes),
             false => self.budget.bytes.min(LOG_SHARE_BYTES),
         };
         let mut budget = FlushBudget {
@@ -259,7 +320,9 @@ impl Flusher {
             };
             finished = rooms.catch_up(log, now, &mut budget, write) && finished;
         }
-        self.budget.bytes -= share - budget.bytes;
+        let written = share - budget.bytes;
+        self.budget.bytes -= written;
+        self.looks.written(written);
         finished
     }
 
@@ -439,6 +502,12 @@ const TURN_BUDGET: FlushBudget = FlushBudget {
 /// After so much of it, the flush looks for clients of other rooms that have become ready: 100 µs.
 const STEP_BYTES: usize = 64 << 10;
 
+/// The same when looks are rare: of eight turns.
+const RARE_STEP_BYTES: usize = 8 * TURN_BUDGET.bytes;
+
+/// So many looks in succession find nobody before they become rare. While clients of other rooms send, about every second one finds some.
+const VAIN_LOOKS_MAX: u32 = 16;
+
 /// A log's share of it, before the next log is served: eight short messages.
 const LOG_SHARE_BYTES: usize = 16 << 10;
 
@@ -465,6 +534,57 @@ mod tests {
             logs[0]
         });
         assert_eq!(orders, ["new", "left", "new"]);
+    }
+
+    /// Writes one step of a turn, and looks if it is time for it.
+    fn looks_after(looks: &mut Looks, found: bool) -> bool {
+        looks.written(STEP_BYTES);
+        let looks_now = looks.take_due();
+        if looks_now {
+            looks.made(found);
+        }
+        looks_now
+    }
+
+    #[test]
+    fn sixteen_looks_in_vain_are_made_after_a_step_each_and_further_ones_after_24_steps_until_one_finds_a_client()
+     {
+        let mut looks = Looks::new();
+        for _ in 0..VAIN_LOOKS_MAX {
+            assert!(looks_after(&mut looks, false));
+            looks.turn_ended();
+        }
+        for found in [false, true] {
+            for step in 1..24 {
+                assert!(!looks_after(&mut looks, false), "{step}");
+                // The distance is that of all turns together.
+                looks.turn_ended();
+            }
+            assert!(looks_after(&mut looks, found));
+        }
+        looks.turn_ended();
+        assert!(looks_after(&mut looks, false));
+    }
+
+    #[test]
+    fn look_that_finds_a_client_begins_the_count_again() {
+        let mut looks = Looks::new();
+        for _ in 0..3 {
+            for _ in 1..VAIN_LOOKS_MAX {
+                assert!(looks_after(&mut looks, false));
+            }
+            assert!(looks_after(&mut looks, true));
+        }
+    }
+
+    #[test]
+    fn step_is_one_of_its_turn_while_looks_are_frequent() {
+        let mut looks = Looks::new();
+        for _ in 0..100 {
+            looks.written(STEP_BYTES - 1);
+            assert!(!looks.take_due());
+            looks.turn_ended();
+        }
     }
 
     #[test]

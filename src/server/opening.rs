@@ -843,7 +843,8 @@ fn ask<H: Handler>(
 
 /// A long response costs more than its request.
 fn charge_response(io: &mut Io, bytes: usize) {
-    io.charge(bytes.saturating_sub(REQUEST_COST_BYTES));
+    let cost = bytes.saturating_mul(RESPONSE_BYTE_COST);
+    io.charge(cost.saturating_sub(REQUEST_COST_BYTES));
 }
 
 /// The response where a method panicked that was to return one.
@@ -888,8 +889,12 @@ const RETRY_AFTER_SECONDS: &str = "5";
 /// The bytes of responses above which the client is not read.
 const BYTES_MAX: usize = 64 << 10;
 
-/// What a request costs of a read budget, as a message that gets a reply does (`connection.rs`). A longer response costs its length.
+/// What a request costs of a read budget, as a message that gets a reply does (`connection.rs`).
 const REQUEST_COST_BYTES: usize = 8 << 10;
+
+/// What a byte of a response costs: it is made, copied and written. With the budget of 256 KiB a client has responses of 64 KiB in a turn, which
+/// are one write.
+const RESPONSE_BYTE_COST: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,8 @@
 //! order.
 
 use super::super::{
-    Admission, Config, Context, Handler, LagAction, LagPolicy, Message, Missed, Refusal, Server,
-    Upgrade,
+    Admission, Config, Context, Handler, LagAction, LagPolicy, Message, Missed, Refusal, Request,
+    Response, Server, Status, Upgrade,
 };
 use super::*;
 use crate::reactor::Reactor;
@@ -584,6 +584,33 @@ fn flush_ends_after_a_step_if_a_client_of_another_room_has_become_ready() {
 }
 
 #[test]
+fn flush_looks_only_now_and_then_for_clients_of_other_rooms_when_16_looks_have_been_in_vain() {
+    let prompted = Arc::default();
+    let (mut server, mut members, [mut publisher, mut other]) =
+        with_members(200, Prompter::new(&prompted));
+    other.write_all(&text("garden")).unwrap();
+    server.turn_until(0, |server| server.handle.metrics().received == 201);
+    let wide = frame(Opcode::Binary, b"wide");
+    // Each message takes 96, 96 and 8 writes, with two looks in each of the first two turns.
+    for received in 202..=205 {
+        publisher.write_all(&wide).unwrap();
+        server.turn_until(0, |server| server.handle.metrics().received == received);
+        server.turn(0);
+        server.turn(0);
+        for member in &mut members {
+            assert_eq!(read_short(member), "wide");
+        }
+    }
+    *prompted.lock().unwrap() = Some(other.try_clone().unwrap());
+    publisher.write_all(&wide).unwrap();
+    server.turn_until(0, |server| server.handle.metrics().received == 206);
+    assert_eq!(readable(&members), 96);
+    // The next turn reads it first.
+    server.turn(0);
+    assert_eq!(read_short(&mut other), "served");
+}
+
+#[test]
 fn flush_goes_on_as_long_as_the_reads_of_its_turn_have_cost_though_others_are_ready() {
     let prompted = Arc::default();
     let (mut server, members, [mut publisher, other]) = with_members(200, Prompter::new(&prompted));
@@ -598,6 +625,79 @@ fn flush_goes_on_as_long_as_the_reads_of_its_turn_have_cost_though_others_are_re
         .unwrap();
     server.turn_until(0, |server| server.handle.metrics().received == 201);
     assert_eq!(readable(&members), 64);
+}
+
+/// Writes all bytes on a thread of its own, which returns the client.
+fn write_behind(mut client: TcpStream, bytes: Vec<u8>) -> std::thread::JoinHandle<TcpStream> {
+    std::thread::spawn(move || {
+        client.write_all(&bytes).unwrap();
+        client
+    })
+}
+
+#[test]
+fn bytes_behind_the_end_are_discarded_up_to_64_kib_in_a_turn() {
+    let announcer = Announcer { gaps: "gaps" };
+    let mut server = SteppedServer::new(1, Config::default(), announcer);
+    let mut client = server.client(0);
+    // A frame without a mask ends the connection.
+    client.write_all(&[0x80, 0x00]).unwrap();
+    server.turn_until(0, |server| server.handle.metrics().closed == 1);
+    let before = server.workers[0].0.io().read_bytes();
+    let (all, max) = (1 << 20, 64 << 10);
+    let writing = write_behind(client, vec![0; all as usize]);
+    let (mut read, mut most) = (0, 0);
+    server.turn_until(0, |server| {
+        let now = server.workers[0].0.io().read_bytes() - before;
+        most = most.max(now - read);
+        read = now;
+        read == all
+    });
+    assert!(most <= max, "{most}");
+    writing.join().unwrap();
+}
+
+/// Answers every request with 20,000 bytes.
+struct LongResponses;
+
+impl Handler for LongResponses {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn http(&self, _: &Request<'_>) -> Response {
+        Response::text(Status::Ok, "x".repeat(20_000))
+    }
+}
+
+#[test]
+fn responses_to_one_client_are_64_kib_in_a_turn_and_the_one_that_exceeds_them() {
+    let mut server = SteppedServer::new(1, Config::default(), LongResponses);
+    let mut client = TcpStream::connect(server.listener.local_addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let (stream, _) = server.listener.accept().unwrap();
+    server.workers[0].0.io().adopt(stream).unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    client.write_all(&request.repeat(10)).unwrap();
+    let mut reader = client.try_clone().unwrap();
+    let reading = std::thread::spawn(move || {
+        // The heads are more.
+        reader.read_exact(&mut vec![0; 200_000]).unwrap();
+    });
+    let mut requests = 0;
+    server.turn_until(0, |server| {
+        let now = server.handle.metrics().requests;
+        // 20,000 bytes and a head cost 80 KiB, so the fourth one exceeds 256 KiB.
+        assert!(now - requests <= 4, "{}", now - requests);
+        requests = now;
+        requests == 10
+    });
+    server.turn_until(0, |_| reading.is_finished());
+    reading.join().unwrap();
 }
 
 /// Joins the room that a text names. For each binary message it publishes 600,000 bytes to `hall`.
