@@ -25,7 +25,7 @@
 //!    │   5  accept    at most 16 connections             ──► accepted(),
 //!    │                                                       opened(), refused()
 //!    │   6  messages  what other threads have sent       ──► takes_messages(), message()
-//!    │   7  timers    every deadline that has come       ──► timer()
+//!    │   7  timers    at most 32 deadlines that have come ─► timer()
 //!    │   8  alarm     the application's own              ──► alarm()
 //!    │   9  deferred  again, so that turn_ended() knows  ──► opened(), ended()
 //!    │  10  the end                                      ──► turn_ended()
@@ -47,8 +47,8 @@
 //!   time and no event is lost.
 //! - No socket reads more than its budget in a turn, and the other ready sockets are read
 //!   before it reads again. Sockets that become ready have a turn before the sockets that had
-//!   more to read than their budget, but not two turns in succession. The number of accepted
-//!   connections in a turn is limited too.
+//!   more to read than their budget, but not two turns in succession. The numbers of accepted
+//!   connections and of timers in a turn are limited too.
 //! - Sockets that can be written again are served in this order, until what they write has used up the turn's budget of 128 KiB (a
 //!   call costs 16 KiB besides its bytes). The others stay blocked until the next turn. Sockets that become ready to be read have a
 //!   turn before them, but not two turns in succession.
@@ -142,7 +142,7 @@ mod wheel;
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Waker};
 
@@ -693,9 +693,18 @@ impl<M: Send + 'static> Reactor<M> {
         self.batch = batch.into();
     }
 
+    /// Fires the timers that are due. Those that would take too long are due in the next turn, which begins at once.
     fn fire_timers(&mut self, application: &mut impl Application<Message = M>) {
-        while let Some(key) = self.io.next_due() {
+        let mut begun = None;
+        for _ in 0..TIMERS_PER_TURN_MAX {
+            let Some(key) = self.io.next_due() else {
+                return;
+            };
+            let begun = begun.get_or_insert_with(Instant::now);
             application.timer(&mut self.io, key);
+            if begun.elapsed() >= TIMERS_TIME_MAX {
+                return;
+            }
         }
     }
 
@@ -731,6 +740,10 @@ impl<M> Drop for Reactor<M> {
 const EVENTS_PER_TURN_MAX: usize = 1024;
 /// What the sockets that can be written again may write in a turn, before other sockets are read.
 const WRITABLE_BUDGET_BYTES: usize = 128 << 10;
+/// A limit of the timers of a turn: those of many connections can be due at the same time, and each may end its connection.
+const TIMERS_PER_TURN_MAX: usize = 32;
+/// A turn fires no further timer when its timers have taken so long: to free what a connection holds can take this long alone.
+const TIMERS_TIME_MAX: Duration = Duration::from_micros(100);
 /// A limit, so that many new connections do not delay the open ones: 150 µs. More in a turn would save little, because a turn without other
 /// work costs less than one of them.
 const ACCEPTS_PER_TURN_MAX: usize = 16;

@@ -41,6 +41,8 @@ pub(super) struct Flusher {
     /// What the logs may write in the rest of this turn.
     budget: FlushBudget,
     looks: Looks,
+    /// Subscribers that may be disconnected in the rest of this turn because they are too slow.
+    disconnects_left: usize,
     left: LeftLogs,
     /// Clients that are not read, each with the log to which it has published.
     waiting: Vec<(SocketKey, PublisherWait)>,
@@ -144,6 +146,7 @@ impl Flusher {
         Flusher {
             budget: TURN_BUDGET,
             looks: Looks::new(),
+            disconnects_left: DISCONNECTS_PER_TURN_MAX,
             left: LeftLogs::default(),
             waiting: Vec::new(),
             waiting_for_subscribers: Vec::new(),
@@ -164,6 +167,7 @@ impl Flusher {
         let owed = self.flush_until_nothing_is_owed(io, connections, environment);
         self.budget = TURN_BUDGET;
         self.looks.turn_ended();
+        self.disconnects_left = DISCONNECTS_PER_TURN_MAX;
         if environment.fan_out.rooms.update_waits(io.now()) {
             environment.fan_out.outbound.wake_others();
         }
@@ -400,7 +404,14 @@ impl Flusher {
                 continue;
             }
             match slow.action {
-                LagAction::Disconnect => disconnect(&slow, io, connections, environment),
+                LagAction::Disconnect if self.disconnects_left == 0 => {
+                    // A later turn finds it again.
+                    environment.fan_out.rooms.still_dirty(log);
+                }
+                LagAction::Disconnect => {
+                    self.disconnects_left -= 1;
+                    disconnect(&slow, io, connections, environment);
+                }
                 LagAction::Skip => skip(&slow, false, io, connections, environment),
                 LagAction::Latest => skip(&slow, true, io, connections, environment),
             }
@@ -507,6 +518,9 @@ const RARE_STEP_BYTES: usize = 8 * TURN_BUDGET.bytes;
 
 /// So many looks in succession find nobody before they become rare. While clients of other rooms send, about every second one finds some.
 const VAIN_LOOKS_MAX: u32 = 16;
+
+/// Subscribers that are disconnected in one turn because they are too slow: many can be so at the same time, and the application is told of each.
+const DISCONNECTS_PER_TURN_MAX: usize = 16;
 
 /// A log's share of it, before the next log is served: eight short messages.
 const LOG_SHARE_BYTES: usize = 16 << 10;

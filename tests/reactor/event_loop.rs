@@ -1051,6 +1051,27 @@ fn timer_that_sets_a_past_deadline_does_not_prolong_the_turn() {
 }
 
 #[test]
+fn timers_that_are_due_together_are_called_in_order_and_at_most_32_in_a_turn() {
+    let mut reactor = Stepping::new(listening());
+    let sockets: Vec<(TcpStream, SocketKey)> = (0..100).map(|_| reactor.connected()).collect();
+    let keys: Vec<SocketKey> = sockets.iter().map(|(_, key)| *key).collect();
+    for &key in &keys {
+        reactor.io().set_deadline(key, Timestamp(0));
+    }
+    let mut fired = Vec::new();
+    while fired.len() < keys.len() {
+        let before = fired.len();
+        for seen in reactor.turn() {
+            if let Seen::Timer(key) = seen {
+                fired.push(key);
+            }
+        }
+        assert!(fired.len() - before <= 32);
+    }
+    assert_eq!(fired, keys);
+}
+
+#[test]
 fn alarm_is_called_once_and_can_be_removed() {
     let mut reactor = Stepping::new(listening());
     let at = reactor.io().now().plus(Duration::from_millis(20));

@@ -627,6 +627,39 @@ fn flush_goes_on_as_long_as_the_reads_of_its_turn_have_cost_though_others_are_re
     assert_eq!(readable(&members), 64);
 }
 
+#[test]
+fn sixteen_subscribers_that_are_too_slow_are_disconnected_in_a_turn_and_the_others_in_later_ones() {
+    let config = Config {
+        lag_policy: LagPolicy {
+            bytes_max: 1,
+            publisher_wait_max: Duration::ZERO,
+            ..LagPolicy::default()
+        },
+        ..Config::default()
+    };
+    let mut server = SteppedServer::new(1, config, Announcer { gaps: "gaps" });
+    let mut members: Vec<_> = (0..40).map(|_| server.client(0)).collect();
+    for member in &mut members {
+        member.write_all(&text("hall")).unwrap();
+    }
+    let mut publisher = server.client(0);
+    server.turn_until(0, |server| server.handle.metrics().received == 40);
+    // More than a socket takes.
+    let message = frame(Opcode::Binary, &[0xda; 1_000_000]);
+    let writing = write_behind(publisher.try_clone().unwrap(), message.repeat(8));
+    let (mut disconnected, mut most) = (0, 0);
+    server.turn_until(0, |server| {
+        let now = server.handle.metrics().disconnected;
+        most = most.max(now - disconnected);
+        disconnected = now;
+        now == 40
+    });
+    assert_eq!(most, 16);
+    server.turn_until(0, |_| writing.is_finished());
+    writing.join().unwrap();
+    publisher.write_all(&text("gaps")).unwrap();
+}
+
 /// Writes all bytes on a thread of its own, which returns the client.
 fn write_behind(mut client: TcpStream, bytes: Vec<u8>) -> std::thread::JoinHandle<TcpStream> {
     std::thread::spawn(move || {
