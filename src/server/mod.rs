@@ -45,7 +45,7 @@
 //
 // | file | what is in it |
 // |---|---|
-// | `history.rs`, `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `base_path.rs`, `config.rs`, `not_sent.rs`, `not_accepted.rs` | public settings and values; the token buckets of the rates |
+// | `history.rs`, `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `base_path.rs`, `config.rs`, `not_sent.rs`, `not_accepted.rs`, `records.rs` | public settings and values; where an application keeps records; the token buckets of the rates |
 // | `receipt.rs`, `direct.rs` | how another thread learns a result; what it asks of one connection |
 // | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
 // | `tls.rs` | which connections speak TLS |
@@ -118,6 +118,7 @@ mod publisher;
 mod rates;
 mod receipt;
 mod recipient;
+mod records;
 mod refusal_reason;
 mod request;
 mod room_events;
@@ -173,6 +174,7 @@ pub use observers::{ConnectionObserver, Observers};
 pub use publisher::{Publication, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use receipt::Receipt;
+pub use records::Records;
 pub use refusal_reason::RefusalReason;
 pub use request::Request;
 pub use rooms::NotJoined;

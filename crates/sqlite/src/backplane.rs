@@ -1,14 +1,15 @@
-//! The data file as a [`Backplane`]: it starts the threads, passes calls on to them, and ends them.
+//! The data file as a [`Backplane`] and as the place of [`Records`]: it starts the threads, passes calls on to them, and ends them.
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use yamabiko::server::{
-    Backplane, BackplaneNode, BackplanePublication, BackplaneState, RoomHistory,
+    Backplane, BackplaneNode, BackplanePublication, BackplaneState, Records, RoomHistory,
 };
 
 use crate::error::OpenError;
@@ -27,6 +28,8 @@ pub struct SqliteBackplane {
     queue: Arc<Queue>,
     health: Arc<Health>,
     settings: SqliteSettings,
+    /// The records of the file, until the application takes them.
+    records: Mutex<Vec<(String, String)>>,
     /// The file until the server starts.
     store: Mutex<Option<Store>>,
     /// Is disconnected when the file is closed.
@@ -47,12 +50,16 @@ impl SqliteBackplane {
         path: impl AsRef<Path>,
         settings: SqliteSettings,
     ) -> Result<SqliteBackplane, OpenError> {
-        let file = DataFile::open(path.as_ref(), &settings)?;
+        let path = path.as_ref();
+        let store = Store::new(DataFile::open(path, &settings)?);
+        let records = store.records();
+        let records = records.map_err(|error| OpenError::new(path, error))?;
         Ok(SqliteBackplane {
             queue: Arc::new(Queue::new(&settings)),
             health: Arc::default(),
             settings,
-            store: Mutex::new(Some(Store::new(file))),
+            records: Mutex::new(records),
+            store: Mutex::new(Some(store)),
             closed: Mutex::default(),
             #[cfg(test)]
             before_commit: crate::before_commit::BeforeCommit::default(),
@@ -137,6 +144,20 @@ impl Backplane for SqliteBackplane {
             // Nothing is sent: it is disconnected, or the disk does not answer.
             let _ = closed.recv_timeout(STOP_TIMEOUT);
         }
+    }
+}
+
+impl Records for SqliteBackplane {
+    fn load(&self) -> Vec<(String, String)> {
+        mem::take(&mut self.records.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        self.queue.set_record(name, Some(text));
+    }
+
+    fn remove(&self, name: &str) {
+        self.queue.set_record(name, None);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rooms in a SQLite file: the messages of a server of [`yamabiko`] survive its restart, and clients resume over it.
 //!
-//! [`SqliteBackplane`] is a [`Backplane`] for one server. It numbers the messages of each room, keeps them in one file within
+//! [`SqliteBackplane`] is also a place for [`Records`](yamabiko::server::Records) of the application, and a [`Backplane`] for one server. It numbers the messages of each room, keeps them in one file within
 //! the room's [`RoomHistory`](yamabiko::server::RoomHistory), and acknowledges a message when it is as durable as the setting
 //! [`Durability`] says.
 //!
@@ -34,6 +34,7 @@
 //! |---|---|
 //! | `settings.rs`, `error.rs` | settings; why a file cannot be used |
 //! | `schema.rs`, `last_run.rs`, `file.rs` | the tables; how the last run has ended; opening and closing the file |
+//! | `records.rs` | records of the application, beside the messages |
 //! | `room.rs`, `store.rs` | one room; numbering and keeping messages in transactions |
 //! | `queue.rs`, `health.rs` | what waits to be written; whether the file takes messages |
 //! | `writer.rs`, `backplane.rs` | the thread that owns the file; the trait |
@@ -63,6 +64,7 @@ mod file;
 mod health;
 mod last_run;
 mod queue;
+mod records;
 mod room;
 mod schema;
 mod settings;

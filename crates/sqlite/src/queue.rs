@@ -1,4 +1,4 @@
-//! What waits for the thread that writes: publications, and rooms that begin or end to be subscribed to.
+//! What waits for the thread that writes: publications, rooms that begin or end to be subscribed to, and records.
 //!
 //! ```text
 //!   event loops ─ publish ──▶ waiting (bounded; beyond it refused) ── take ──▶ written (one batch) ── finish ──▶ answered
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use yamabiko::server::{BackplanePublication, NotPublished, Position, RoomHistory};
 
+use crate::records::RecordChanges;
 use crate::settings::SqliteSettings;
 use crate::store::RoomBatch;
 
@@ -39,6 +40,8 @@ struct State {
     bytes: usize,
     /// The last call for each room: `Some`: it is subscribed to.
     rooms: HashMap<Arc<str>, Option<Subscription>>,
+    /// Records that are to be put, or removed: the last call for each name.
+    records: RecordChanges,
     /// The batch that is being written, in its order. `None`: answered already.
     written: Vec<BackplanePublication>,
     writing_since: Option<Instant>,
@@ -57,8 +60,9 @@ pub(crate) struct Subscription {
     pub(crate) history: Option<RoomHistory>,
 }
 
-/// What the thread that writes does next.
+/// What the thread that writes does next, in this order.
 pub(crate) struct Work {
+    pub(crate) records: RecordChanges,
     pub(crate) rooms: Vec<(Arc<str>, Option<Subscription>)>,
     pub(crate) batch: Batch,
     /// The queue is closed, and this is the last of it.
@@ -117,6 +121,14 @@ impl Queue {
         self.work.notify_one();
     }
 
+    /// Puts a record, or removes it.
+    pub(crate) fn set_record(&self, name: &str, text: Option<&str>) {
+        let mut state = self.lock();
+        state.records.insert(name.into(), text.map(Into::into));
+        drop(state);
+        self.work.notify_one();
+    }
+
     /// Nothing more is taken.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;
@@ -131,15 +143,20 @@ impl Queue {
     /// Waits for work, at most so long, and takes what is there: all rooms, and a batch of at most so many messages and bytes.
     pub(crate) fn take(&self, most: BatchLimits, timeout: Duration) -> Work {
         let nothing = |state: &mut State| {
-            state.waiting.is_empty() && state.rooms.is_empty() && !state.is_closed
+            state.waiting.is_empty()
+                && state.rooms.is_empty()
+                && state.records.is_empty()
+                && !state.is_closed
         };
         let waited = self.work.wait_timeout_while(self.lock(), timeout, nothing);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let records = mem::take(&mut state.records);
         let rooms = mem::take(&mut state.rooms).into_iter().collect();
         let batch = state.take_batch(most);
         state.writing_since = (!batch.rooms.is_empty()).then(Instant::now);
         let is_last = state.is_closed && state.waiting.is_empty();
         Work {
+            records,
             rooms,
             batch,
             is_last,

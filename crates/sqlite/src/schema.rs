@@ -4,6 +4,7 @@
 //!   run        one row: how the last run ended, and which file and machine it was on   (last_run.rs)
 //!   rooms      a row for each room: epoch, offset of its newest message, counts and limits of what is kept
 //!   messages   a row for each kept message: room, offset, time, and the message as TEXT or BLOB
+//!   records    a row for each record of the application, numbered in the order in which they were put   (records.rs)
 //! ```
 //!
 //! `PRAGMA application_id` marks the file as one of yamabiko, and `PRAGMA user_version` is the version of the tables. A later version
@@ -40,10 +41,11 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenErrorReason
 const APPLICATION: i32 = 0x79_61_6d_61;
 
 /// The version of the tables.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// From each version to the next one, beginning at an empty file.
-const STEPS: [&str; VERSION as usize] = ["
+const STEPS: [&str; VERSION as usize] = [
+    "
     CREATE TABLE run (
       id         INTEGER PRIMARY KEY CHECK (id = 1),
       is_clean   INTEGER NOT NULL,
@@ -77,14 +79,22 @@ const STEPS: [&str; VERSION as usize] = ["
       message ANY NOT NULL,
       PRIMARY KEY (room, offset)
     ) STRICT, WITHOUT ROWID;
-    "];
+    ",
+    "
+    CREATE TABLE records (
+      id   INTEGER PRIMARY KEY,
+      name TEXT NOT NULL UNIQUE,
+      text TEXT NOT NULL
+    ) STRICT;
+    ",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn file_of_a_newer_version_and_of_another_program_are_refused() {
+    fn older_file_gets_new_tables_and_one_of_a_newer_version_or_another_program_is_refused() {
         let mut connection = Connection::open_in_memory().expect("a database");
         migrate(&mut connection).expect("new tables");
         migrate(&mut connection).expect("the same tables again");
@@ -92,7 +102,21 @@ mod tests {
             .pragma_update(None, "user_version", VERSION + 1)
             .expect("a version");
         let newer = migrate(&mut connection);
-        assert!(matches!(newer, Err(OpenErrorReason::Newer(2))), "{newer:?}");
+        assert!(
+            matches!(newer, Err(OpenErrorReason::Newer(version)) if version == VERSION + 1),
+            "{newer:?}"
+        );
+
+        // Only the steps that a file lacks are run.
+        let mut older = Connection::open_in_memory().expect("a database");
+        older.execute_batch(STEPS[0]).expect("tables of version 1");
+        for (name, value) in [("application_id", APPLICATION), ("user_version", 1)] {
+            older.pragma_update(None, name, value).expect("a version");
+        }
+        migrate(&mut older).expect("one step");
+        older
+            .execute("INSERT INTO records (name, text) VALUES ('a', 'b')", ())
+            .expect("the new table");
 
         let mut other = Connection::open_in_memory().expect("a database");
         other

@@ -20,6 +20,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 use yamabiko::server::{BackplaneMessage, Message, Position, RoomHistory};
 
 use crate::file::DataFile;
+use crate::records::{self, RecordChanges};
 use crate::room::{Room, Time, framed};
 
 /// The rooms of an open data file.
@@ -208,6 +209,16 @@ impl Store {
         file.execute(insert, [bytes])?;
         file.execute("DELETE FROM messages WHERE room = 0", ())?;
         Ok(())
+    }
+
+    /// Puts and removes records of the application, all or none.
+    pub(crate) fn change_records(&mut self, changes: &RecordChanges) -> rusqlite::Result<()> {
+        records::change(&mut self.file.connection, changes)
+    }
+
+    /// All records, the one last that was put last.
+    pub(crate) fn records(&self) -> rusqlite::Result<Vec<(String, String)>> {
+        records::load(&self.file.connection)
     }
 
     /// Ends the run: all is in the file.

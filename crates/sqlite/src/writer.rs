@@ -1,7 +1,7 @@
 //! The thread that owns the data file: it numbers and writes messages, loads rooms, and tells the server.
 //!
 //! ```text
-//!   take ──▶ rooms: load them, tell the server ──▶ batch: one transaction ──▶ deliver to the server ──▶ answer the publishers
+//!   take ──▶ records: put them ──▶ rooms: load them, tell the server ──▶ batch: one transaction ──▶ deliver to the server ──▶ answer the publishers
 //!     ▲                                                                                                       │
 //!     └──────────── once a minute: drop what is too old; while the file takes nothing: try once a second ◀───┘
 //! ```
@@ -19,6 +19,7 @@ use yamabiko::server::{BackplaneNode, KeptMessages, Position, RoomHistory};
 
 use crate::health::Health;
 use crate::queue::{Batch, BatchLimits, Queue, Work};
+use crate::records::RecordChanges;
 use crate::room::Time;
 use crate::settings::SqliteSettings;
 use crate::store::{RoomBatch, Store};
@@ -31,6 +32,8 @@ pub(crate) struct Writer {
     node: BackplaneNode,
     limits: BatchLimits,
     unused_room_age: Time,
+    /// Records that could not be written.
+    unwritten: RecordChanges,
     /// Rooms with subscribers that could not be read.
     unread: Vec<(Arc<str>, Option<RoomHistory>)>,
     next_retry: Instant,
@@ -61,6 +64,7 @@ impl Writer {
             },
             unused_room_age: Time::try_from(settings.unused_room_age.as_millis())
                 .unwrap_or(Time::MAX),
+            unwritten: RecordChanges::new(),
             unread: Vec::new(),
             next_retry: Instant::now(),
             refused_bytes: 0,
@@ -93,14 +97,24 @@ impl Writer {
 
     /// How long there may be nothing to do.
     fn pause(&self) -> Duration {
-        match self.health.is_failed() || !self.unread.is_empty() {
+        let is_behind = !self.unread.is_empty() || !self.unwritten.is_empty();
+        match self.health.is_failed() || is_behind {
             true => RETRY_INTERVAL,
             false => self.next_tidy.saturating_duration_since(Instant::now()),
         }
     }
 
     fn serve(&mut self, work: Work) {
-        let Work { rooms, batch, .. } = work;
+        let Work {
+            records,
+            rooms,
+            batch,
+            ..
+        } = work;
+        if !records.is_empty() {
+            self.unwritten.extend(records);
+            self.write_records();
+        }
         for (room, subscription) in rooms {
             self.unread.retain(|(unread, _)| *unread != room);
             match subscription {
@@ -121,6 +135,7 @@ impl Writer {
             return;
         }
         self.next_retry = now + RETRY_INTERVAL;
+        self.write_records();
         let unread = mem::take(&mut self.unread);
         unread
             .into_iter()
@@ -128,6 +143,17 @@ impl Writer {
         if self.health.is_failed() {
             let probed = self.store.probe(self.refused_bytes);
             self.report(&probed);
+        }
+    }
+
+    /// Puts and removes records. If that fails, it is tried again later, and messages that were published after them are refused meanwhile.
+    fn write_records(&mut self) {
+        if self.unwritten.is_empty() {
+            return;
+        }
+        match self.store.change_records(&self.unwritten) {
+            Ok(()) => self.unwritten.clear(),
+            Err(error) => self.health.failed(&reason(&error)),
         }
     }
 
@@ -160,8 +186,8 @@ impl Writer {
     fn write(&mut self, batch: &Batch) {
         #[cfg(test)]
         self.before_commit.call();
-        if !self.store.can_hold(&batch.rooms) {
-            // One message, longer than the file may be: the file is well.
+        if !self.unwritten.is_empty() || !self.store.can_hold(&batch.rooms) {
+            // Records wait to be written. Or one message is longer than the file may be: the file is well.
             return batch.answer(self.queue.finish(), &[]);
         }
         let written = self.store.append(&batch.rooms, now());
@@ -181,7 +207,9 @@ impl Writer {
     /// Other threads learn whether the file takes changes.
     fn report<T>(&self, changed: &rusqlite::Result<T>) {
         match changed {
-            Ok(_) if self.unread.is_empty() => self.health.recovered(),
+            Ok(_) if self.unread.is_empty() && self.unwritten.is_empty() => {
+                self.health.recovered();
+            }
             Ok(_) => {}
             Err(error) => self.health.failed(&reason(error)),
         }
