@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use super::names::Name;
 use super::protocol::{ErrorCode, ErrorReply, ServerMessage};
+use super::room::RoomDirectory;
+use super::sessions::SessionKey;
 use crate::server::{ConnectionId, Replay};
 
 /// The effects of a connection; the server's context implements them. `topic` is the server's
@@ -47,6 +49,14 @@ pub(super) fn random<const BYTES: usize>() -> Result<[u8; BYTES], Box<ErrorReply
     let filled = getrandom::fill(&mut bytes);
     filled.map_err(|_| ErrorReply::of(ErrorCode::Busy))?;
     Ok(bytes)
+}
+
+/// The key of sessions.
+pub(super) fn session_key(rooms: &RoomDirectory) -> Result<&SessionKey, Box<ErrorReply<'static>>> {
+    if let Some(key) = rooms.session_key.get() {
+        return Ok(key);
+    }
+    Ok(rooms.session_key_or(random()?))
 }
 
 pub(super) fn left<'a>(name: &'a Name, revision: u64, id: Id<'a>) -> ServerMessage<'a> {

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::access::{Access, Rights};
@@ -19,11 +20,13 @@ use super::room::RoomDirectory;
 use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{ALL_METHODS, Route, page_of_room};
 use super::rules::PRIVATE_PREFIX;
+use super::sessions::SessionKey;
 use super::subscribers::Subscribers;
 use crate::server::{
     Admission, CloseCode, Closed, ConnectionId, Context, Handler, LagAction, LagPolicy, Message,
     Missed, NotJoined, NotPublished, NotSent, OwnedMessage, Position, Published, Publisher,
-    Refusal, Replay, Replayed, Request, RequestHead, Response, RoomHistory, Status, Upgrade,
+    Records, Refusal, Replay, Replayed, Request, RequestHead, Response, RoomHistory, Status,
+    Upgrade,
 };
 use crate::tokens::TokenError;
 
@@ -116,6 +119,22 @@ impl Chat {
             per_second: per_second.get(),
             burst: per_second.get().saturating_mul(10),
         });
+        self
+    }
+
+    /// The key that signs the sessions of persons, by which they are known after a reload or a lost connection. Servers with one key accept
+    /// the sessions of each other. Default: a random one, so that the sessions end with the server.
+    #[must_use]
+    pub fn session_key(mut self, key: SessionKey) -> Chat {
+        self.rooms.session_key = key.into();
+        self
+    }
+
+    /// Where created rooms and the key of sessions are kept, so that they survive the server. Default: in memory. Rooms that were
+    /// kept there are there again.
+    #[must_use]
+    pub fn records(mut self, records: Arc<dyn Records>) -> Chat {
+        self.rooms.keep(records);
         self
     }
 

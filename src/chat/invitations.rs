@@ -5,7 +5,7 @@
 //! ```
 //!
 //! They are signed with a key that the room alone has, and nothing of them is kept. Another key makes all earlier ones void: that is
-//! how they are revoked. The key is random and ends with the room.
+//! how they are revoked. The key is random and is kept with the room.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -16,14 +16,25 @@ pub(super) const INVITATION_SECONDS_MAX: u64 = 30 * 24 * 3600;
 pub(super) const INVITATION_BYTES_MAX: usize = 16 + 1 + 2 * SIGNATURE_BYTES;
 
 /// The key of a room's invitations.
-pub(super) struct InvitationKey(Hmac<Sha256>);
+pub(super) struct InvitationKey {
+    random: [u8; 32],
+    mac: Hmac<Sha256>,
+}
 
 impl InvitationKey {
     pub(super) fn new(random: [u8; 32]) -> InvitationKey {
         // Of the length of a block of SHA-256, as HMAC pads a shorter one.
         let mut key = [0; 64];
         key[..32].copy_from_slice(&random);
-        InvitationKey(Hmac::new(&key.into()))
+        InvitationKey {
+            random,
+            mac: Hmac::new(&key.into()),
+        }
+    }
+
+    /// For a record: the bytes that make this key again.
+    pub(super) fn bytes(&self) -> [u8; 32] {
+        self.random
     }
 
     /// An invitation up to this time, in seconds since 1970-01-01 UTC.
@@ -47,7 +58,7 @@ impl InvitationKey {
     }
 
     fn sign(&self, until: u64) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
+        let mut mac = self.mac.clone();
         mac.update(&until.to_be_bytes());
         mac
     }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use super::access::Rights;
 use super::characters::is_visible;
-use super::effects::{Done, Id, Sink, left, random};
+use super::effects::{Done, Id, Sink, left, random, session_key};
 use super::list_budget::ListBudget;
 use super::message_rate::Wait;
 use super::moderating::{Place, moderate};
@@ -40,6 +40,7 @@ use super::request::Request;
 use super::room::{Moderator, NameTaken, NotEntered, RoomDirectory, Roster, SetTopic, Visitor};
 use super::rules::{Creation, Entrance};
 use super::sanctions::Identity;
+use super::sessions::{Person, Session, is_signed, person_of_account, person_of_secret};
 use super::speaker::{Silence, Speaker};
 use crate::server::{ConnectionId, Gap, Replay, Replayed};
 
@@ -49,8 +50,8 @@ pub(super) struct Member {
     room: Box<str>,
     state: State,
     rights: Rights,
-    /// The subject of the client's token: an account, which is the person.
-    account: Option<Box<str>>,
+    /// The person with the account that is the subject of the client's token.
+    account: Option<Person>,
     lists: ListBudget,
     version: Version,
     /// The next password is not looked at before this time.
@@ -89,6 +90,8 @@ struct Entering {
     name: Name,
     id: Option<String>,
     who: Identity,
+    /// The session that the welcome renews.
+    session: Option<Session>,
     tab: Box<str>,
     typing: bool,
     topic: Box<str>,
@@ -100,8 +103,7 @@ struct Entering {
 struct Inside {
     speaker: Arc<Speaker>,
     connection: Option<ConnectionId>,
-    /// The session of the person.
-    session: Option<Box<str>>,
+    session: Option<Person>,
     /// The server's name of the room.
     topic: Box<str>,
     /// Gets who is writing.
@@ -121,7 +123,7 @@ impl Member {
         Member {
             room: room.into(),
             rights,
-            account: account.map(Into::into),
+            account: account.map(person_of_account),
             version,
             state: State::Outside,
             lists: ListBudget::FULL,
@@ -234,7 +236,10 @@ impl Member {
         sink: &mut impl Sink,
     ) -> Done {
         let name = self.new_name(name)?;
-        let who = self.identity(None, sink);
+        let who = Identity {
+            session: self.account.clone(),
+            address: sink.address(),
+        };
         let topic = match rooms.entrance(&self.room, &who, self.rights.moderate, None, time) {
             (Entrance::Open, topic) => self.topic(topic),
             (Entrance::Closed(_), _) => return refused_join(ErrorCode::PasswordRequired, sink),
@@ -251,7 +256,7 @@ impl Member {
         match rooms.enter(&self.room, &topic, &name, visitor, time) {
             Ok(entered) => {
                 let roster = entered.roster;
-                let welcome = self.welcome(&name, &roster, id, None, false);
+                let welcome = self.welcome(&name, &roster, id, Entry::default());
                 self.lists.spend(welcome.len());
                 sink.send(&welcome);
                 sink.publish_except(&topic, &joined(&name, roster.revision).to_json());
@@ -272,14 +277,26 @@ impl Member {
         }
     }
 
-    /// Who this connection is for the rules of the room.
-    fn identity(&self, session: Option<Cow<'_, str>>, sink: &impl Sink) -> Identity {
-        let account = self.account.as_ref();
-        let account = account.map(|account| format!("account {account}").into());
-        Identity {
-            session: account.or_else(|| session.map(|session| session.as_ref().into())),
-            address: sink.address(),
+    /// Who enters, and the session of this server that the welcome renews: that of a new person, if none is shown or it is not valid.
+    fn person(
+        &self,
+        shown: Option<&str>,
+        time: u64,
+        rooms: &RoomDirectory,
+    ) -> Result<(Person, Option<Session>), Box<ErrorReply<'static>>> {
+        if let Some(account) = &self.account {
+            return Ok((account.clone(), None));
         }
+        if let Some(secret) = shown.filter(|text| !is_signed(text)) {
+            return Ok((person_of_secret(secret), None));
+        }
+        let key = session_key(rooms)?;
+        let known = shown.and_then(|text| key.check(text, time / 1000));
+        let session = match known {
+            Some(session) => session,
+            None => Session::new(random()?),
+        };
+        Ok((session.person(), Some(session)))
     }
 
     fn visitor<'a>(&self, who: Identity, tab: &'a str, sink: &impl Sink) -> Visitor<'a> {
@@ -330,13 +347,17 @@ impl Member {
             return Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type"));
         }
         let name = self.new_name(&enter.name)?;
-        let who = self.identity(enter.session, sink);
+        let (person, session) = self.person(enter.session.as_deref(), time, rooms)?;
         let position = enter.after.and_then(|after| after.parse().ok());
         let latest = Replay::Latest(enter.history.unwrap_or(0));
         let entering = Entering {
             name,
             id: id.map(Cow::into_owned),
-            who,
+            who: Identity {
+                session: Some(person),
+                address: sink.address(),
+            },
+            session,
             tab: enter.tab.unwrap_or_default().as_ref().into(),
             typing: enter.typing,
             topic: self.topic(None),
@@ -398,14 +419,12 @@ impl Member {
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
-        if entering.who.session.is_none() {
-            return Err(ErrorReply::of(ErrorCode::MissingField).with_field("session"));
-        }
         if !self.rights.publish {
             return Err(ErrorReply::of(ErrorCode::Forbidden));
         }
         match (visibility, password) {
             (Visibility::Private, Some(password)) => {
+                self.check_password_interval(time)?;
                 let salt = random()?;
                 self.start(
                     entering,
@@ -454,7 +473,12 @@ impl Member {
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
-        self.start(
+        self.check_password_interval(time)?;
+        let who = entering.who.clone();
+        rooms
+            .begin_guess(&self.room, &who, time)
+            .map_err(|wait| ErrorReply::of(ErrorCode::TooManyPasswords).with_wait(wait))?;
+        let started = self.start(
             entering,
             None,
             password,
@@ -462,10 +486,24 @@ impl Member {
             time,
             rooms,
             sink,
-        )
+        );
+        if started.is_err() {
+            rooms.take_guess_back(&self.room, &who);
+        }
+        started
     }
 
-    /// Gives a password to the thread, at most one in some seconds.
+    /// A connection shows at most one password in some seconds, whatever becomes of it.
+    fn check_password_interval(&self, time: u64) -> Done {
+        match self.password_from.saturating_sub(time) {
+            left @ 1..=PASSWORD_INTERVAL_MS => {
+                Err(ErrorReply::of(ErrorCode::TooOften).with_wait(left))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a password to the thread.
     #[expect(clippy::too_many_arguments, reason = "all of them are of one request")]
     fn start(
         &mut self,
@@ -477,9 +515,6 @@ impl Member {
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
-        if let left @ 1..=PASSWORD_INTERVAL_MS = self.password_from.saturating_sub(time) {
-            return Err(ErrorReply::of(ErrorCode::TooOften).with_wait(left));
-        }
         let verdict = rooms.passwords.start(password, work);
         let verdict = verdict.ok_or_else(|| ErrorReply::of(ErrorCode::Busy))?;
         self.password_from = time + PASSWORD_INTERVAL_MS;
@@ -512,12 +547,17 @@ impl Member {
                 self.created(entering, visibility, Some(hashed), rooms, sink)
             }
             (Some(Outcome::Compared(true)), None) => {
-                rooms.admit(&self.room, &entering.topic, entering.who.session.clone());
+                rooms.admit(&self.room, &entering.topic, &entering.who);
                 self.begin(entering, rooms, sink)
             }
             (Some(Outcome::Compared(false)), _) => refused_join(ErrorCode::PasswordWrong, sink)
                 .map_err(|reply| reply.with_field("password")),
-            _ => Err(ErrorReply::of(ErrorCode::Busy)),
+            (outcome, create) => {
+                if outcome.is_none() && create.is_none() {
+                    rooms.take_guess_back(&self.room, &entering.who);
+                }
+                Err(ErrorReply::of(ErrorCode::Busy))
+            }
         };
         if let Err(reply) = done {
             let id = id.map(Cow::Owned);
@@ -540,6 +580,7 @@ impl Member {
             name,
             id,
             who,
+            session: issued,
             tab,
             typing,
             topic,
@@ -556,8 +597,13 @@ impl Member {
                     is_operator: self.rights.moderate,
                 };
                 let is_moderator = rooms.is_moderator(&self.room, by);
-                let history = Some(past(replayed));
-                let welcome = self.welcome(&name, &roster, id, history, is_moderator);
+                let key = rooms.session_key.get();
+                let entry = Entry {
+                    moderator: is_moderator,
+                    session: issued.and_then(|session| Some(key?.issue(session, time / 1000))),
+                    history: Some(past(replayed)),
+                };
+                let welcome = self.welcome(&name, &roster, id, entry);
                 self.lists.spend(welcome.len());
                 sink.send(&welcome);
                 if entered.is_new {
@@ -748,14 +794,8 @@ impl Member {
         Ok(())
     }
 
-    fn welcome(
-        &self,
-        name: &Name,
-        roster: &Roster,
-        id: Id<'_>,
-        history: Option<Past<'_>>,
-        moderator: bool,
-    ) -> String {
+    fn welcome(&self, name: &Name, roster: &Roster, id: Id<'_>, entry: Entry<'_>) -> String {
+        let (session, until) = entry.session.unzip();
         let welcome = ServerMessage::Welcome {
             id,
             you: name.as_str().into(),
@@ -767,11 +807,22 @@ impl Member {
             topic: roster.topic.as_deref().map(topic),
             visibility: roster.visibility,
             slow_seconds: roster.slow_seconds,
-            moderator,
-            history,
+            moderator: entry.moderator,
+            session: session.map(Cow::Owned),
+            session_until: until.map(|until| until * 1000),
+            history: entry.history,
         };
         welcome.to_json_with_names(roster.list.json())
     }
+}
+
+/// What a welcome has in version 2 alone.
+#[derive(Default)]
+struct Entry<'a> {
+    moderator: bool,
+    /// The text of the session, and its end in seconds since 1970-01-01 UTC.
+    session: Option<(String, u64)>,
+    history: Option<Past<'a>>,
 }
 
 /// The rooms of the chat and those of `/broadcast` are topics of one server; the path

@@ -23,8 +23,11 @@
 // | `member`, `effects` | one connection: its requests and their effects |
 // | `speaker` | what the connections of one person share |
 // | `message_rate` | how fast a person may send |
+// | `room_record` | what survives the server |
 // | `rules`, `sanctions` | who may enter a room, who moderates it, who may not write |
+// | `sessions` | by which text a person is known again |
 // | `passwords`, `invitations` | how somebody is let into a private room |
+// | `guesses` | how often a password may be guessed |
 // | `moderating` | the requests of moderators |
 // | `list_budget` | how many bytes of lists of names one client may ask for |
 // | `characters` | properties of Unicode characters |
@@ -38,6 +41,7 @@ mod api;
 mod characters;
 mod effects;
 mod first_by_name;
+mod guesses;
 mod handler;
 mod invitations;
 mod list_budget;
@@ -52,9 +56,11 @@ mod protocol;
 mod request;
 mod room;
 mod room_name;
+mod room_record;
 mod route;
 mod rules;
 mod sanctions;
+mod sessions;
 mod speaker;
 mod subscribers;
 
@@ -70,3 +76,4 @@ pub use protocol::{
 };
 pub use request::Request;
 pub use room_name::{ROOM_CHARACTERS_MAX, is_room_name};
+pub use sessions::{SESSION_KEY_BYTES_MIN, SessionKey};

@@ -15,6 +15,8 @@ use std::thread;
 
 use argon2::Argon2;
 
+use super::room_record::{Bytes, PasswordRecord};
+
 /// Jobs that wait, at most.
 pub(super) const QUEUE_JOBS_MAX: usize = 16;
 
@@ -55,6 +57,23 @@ struct Job {
 #[derive(Debug, Default)]
 pub(super) struct PasswordThread {
     queue: OnceLock<Option<SyncSender<Job>>>,
+}
+
+impl HashedPassword {
+    /// The password of a record.
+    pub(super) fn of(record: &PasswordRecord) -> HashedPassword {
+        HashedPassword {
+            salt: record.salt.0,
+            hash: record.hash.0,
+        }
+    }
+
+    pub(super) fn record(&self) -> PasswordRecord {
+        PasswordRecord {
+            salt: Bytes(self.salt),
+            hash: Bytes(self.hash),
+        }
+    }
 }
 
 impl PasswordThread {

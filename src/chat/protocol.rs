@@ -162,7 +162,8 @@ impl Visibility {
 pub struct Enter<'a> {
     /// As entered; the server normalises and checks it.
     pub name: Cow<'a, str>,
-    /// A secret of the person, [`SECRET_BYTES_MIN`] to [`SECRET_BYTES_MAX`] random bytes of text: who knows it may share the name.
+    /// The session of the last welcome; or a secret that the client has made, [`SECRET_BYTES_MIN`] to [`SECRET_BYTES_MAX`] random bytes
+    /// of text. Who knows it is the same person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Cow<'a, str>>,
     /// A random name of the tab, of the same length: a second connection of a tab takes over from the first one.
@@ -177,7 +178,7 @@ pub struct Enter<'a> {
     /// Whether it wants to know who is writing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub typing: bool,
-    /// Create the room, which must not exist. Needs a session.
+    /// Create the room, which must not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create: Option<Visibility>,
     /// The password of a private room, [`PASSWORD_BYTES_MIN`] to [`PASSWORD_BYTES_MAX`] bytes.
@@ -281,6 +282,12 @@ pub enum ServerMessage<'a> {
         /// You moderate the room.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         moderator: bool,
+        /// Version 2: your session, to be shown by the next `enter`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        session: Option<Cow<'a, str>>,
+        /// Until when the session is valid: milliseconds since 1970-01-01 UTC.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        session_until: Option<u64>,
         /// Version 2: the messages of the past that follow.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         history: Option<Past<'a>>,
@@ -516,6 +523,8 @@ pub enum ErrorCode {
     PasswordRequired,
     /// The password of the room is another one.
     PasswordWrong,
+    /// There were too many wrong passwords: of the person, from its address, or for the room.
+    TooManyPasswords,
     /// The room cannot be created: it exists.
     RoomExists,
     /// Only the creator of the room and operators may do this.
@@ -663,7 +672,7 @@ impl ErrorCode {
             }
             ErrorCode::Forbidden => "You may read this room, and not write in it.".into(),
             ErrorCode::TooOften => {
-                "You have asked for many lists of names. Try again in some seconds.".into()
+                "You have asked for this too often in a short time.".into()
             }
             ErrorCode::TextInvalid => {
                 "A text must not contain control characters other than tabs and line ends.".into()
@@ -677,6 +686,7 @@ impl ErrorCode {
                 "This room is private: it needs its password or an invitation.".into()
             }
             ErrorCode::PasswordWrong => "This is not the password of the room.".into(),
+            ErrorCode::TooManyPasswords => "There were too many wrong passwords for this room.".into(),
             ErrorCode::RoomExists => "There is a room of this name already.".into(),
             ErrorCode::NotModerator => {
                 "Only the creator of the room and the operator may do this.".into()

@@ -4,18 +4,18 @@
 //! publish: a message is appended to the room's log without the list of members. The rooms
 //! are in a directory. Its lock is held for one look-up, and never while a thread waits for
 //! the lock of a room. Under a room's lock its names change, and a list of them is copied once
-//! for each requested revision. JSON is written and sent without the lock, and no other code
-//! is called under it. A room exists while it has members, so the number of connections
+//! for each requested revision. JSON of lists is written and sent without the lock, and no other code
+//! is called under it but what keeps a created room, which does not wait. A room exists while it has members, so the number of connections
 //! bounds the memory.
 //!
 //! # Created rooms
 //!
 //! A room that somebody has created is kept without members, because its [`Rules`] would be lost. At most [`EMPTY_ROOMS_MAX`] are: the
-//! one that has been empty for longest ends.
+//! one that has been empty for longest ends. With [`Records`] it also survives the server: each change is kept under the room's lock.
 //!
 //! # People and connections
 //!
-//! A name belongs to a person. A person without a session is one connection. With a session, a secret of the client, any number of
+//! A name belongs to a person. A person without a session is one connection. With a session (`sessions.rs`), any number of
 //! connections can share the name, one for each tab: the name is there while one of them is. A second connection of a tab takes
 //! the place of the first one.
 //!
@@ -45,10 +45,12 @@ use super::message_rate::MessageRate;
 use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_skeleton};
 use super::passwords::PasswordThread;
 use super::protocol::{NAMES_LISTED_MAX, TABS_MAX, Visibility, json};
+use super::room_record::{RoomRecord, Shelf, TopicRecord};
 use super::rules::{Creation, Entrance, PRIVATE_PREFIX, Rules};
 use super::sanctions::{Identity, Sanction};
+use super::sessions::SessionKey;
 use super::speaker::Speaker;
-use crate::server::ConnectionId;
+use crate::server::{ConnectionId, Records};
 
 /// All rooms that have members.
 #[derive(Debug, Default)]
@@ -56,9 +58,13 @@ pub(super) struct RoomDirectory {
     directory: Mutex<HashMap<Box<str>, Known>>,
     /// Created rooms without members, the one first that has been empty for longest.
     empty: Mutex<BTreeMap<u64, Box<str>>>,
+    /// Where created rooms are kept.
+    shelf: Shelf,
     /// How fast a person may send. `None`: no limit.
     pub(super) message_rate: Option<MessageRate>,
     pub(super) passwords: PasswordThread,
+    /// The key of sessions: a random one, if none is set before the first person enters.
+    pub(super) session_key: OnceLock<SessionKey>,
     /// The number of joins and leaves in all rooms; not less than any revision.
     changes: AtomicU64,
 }
@@ -136,6 +142,8 @@ pub(super) struct ChatRoom {
     topic: Option<Arc<SetTopic>>,
     /// How often the topic was set.
     topic_revision: u64,
+    /// It is not as it was kept.
+    is_topic_changed: bool,
     rules: Rules,
     /// Since this change of the directory the room is created and has no members.
     empty_since: Option<u64>,
@@ -237,6 +245,27 @@ pub(super) struct NameTaken {
 }
 
 impl RoomDirectory {
+    /// Created rooms are kept here from now on, and those that were kept are there again.
+    pub(super) fn keep(&mut self, records: Arc<dyn Records>) {
+        self.shelf = Shelf::new(records);
+        let kept = self.shelf.load();
+        if let Some(key) = kept.session_key {
+            // The one that the operator has set stays.
+            let _ = self.session_key.set(SessionKey::of(key));
+        }
+        for (room, record) in kept.rooms {
+            self.add_created(&room, ChatRoom::kept(record));
+        }
+    }
+
+    /// The key of sessions is this one, if there is none yet.
+    pub(super) fn session_key_or(&self, random: [u8; 32]) -> &SessionKey {
+        self.session_key.get_or_init(|| {
+            self.shelf.put_session_key(random);
+            SessionKey::of(random)
+        })
+    }
+
     /// Whether somebody may enter a room, and the name under which its messages are published, if that is not the room's own.
     pub(super) fn entrance(
         &self,
@@ -253,26 +282,42 @@ impl RoomDirectory {
         entrance.unwrap_or((Entrance::Open, None))
     }
 
-    /// A session has shown the password of the room with this topic.
-    pub(super) fn admit(&self, room: &str, topic: &str, session: Option<Box<str>>) {
+    /// Somebody begins to guess the password of a room. Otherwise: after how many milliseconds it may be tried again.
+    pub(super) fn begin_guess(&self, room: &str, who: &Identity, now: u64) -> Result<(), u64> {
+        let begun = self.with_room(room, |room| room.rules.guesses.begin(who, now));
+        begun.unwrap_or(Ok(()))
+    }
+
+    /// The password was not compared.
+    pub(super) fn take_guess_back(&self, room: &str, who: &Identity) {
+        self.with_room(room, |room| room.rules.guesses.take_back(who));
+    }
+
+    /// Somebody has shown the password of the room with this topic.
+    pub(super) fn admit(&self, room: &str, topic: &str, who: &Identity) {
         self.with_room(room, |room| {
             if room.rules.private_topic() == Some(topic) {
-                room.rules.admit(session);
+                room.rules.guesses.right(who);
+                room.rules.admit(who.session.clone());
             }
         });
     }
 
     /// Creates a room. Returns whether there was none of this name.
     pub(super) fn create(&self, room: &str, creation: Creation) -> bool {
-        let rules = Rules::of(creation);
+        let mut created = ChatRoom::new(self.changes.load(Ordering::Relaxed));
+        created.rules = Rules::of(creation);
+        self.add_created(room, created)
+    }
+
+    /// Adds a created room without members. Returns whether there was none of this name.
+    fn add_created(&self, room: &str, created: ChatRoom) -> bool {
         let shared = {
             let mut directory = lock(&self.directory);
             if directory.contains_key(room) {
                 return false;
             }
-            let is_listed = rules.visibility() == Visibility::Listed;
-            let mut created = ChatRoom::new(self.changes.load(Ordering::Relaxed));
-            created.rules = rules;
+            let is_listed = created.rules.visibility() == Visibility::Listed;
             let shared = SharedRoom::new(Mutex::new(created));
             let known = Known {
                 room: shared.clone(),
@@ -282,7 +327,11 @@ impl RoomDirectory {
             shared
         };
         let order = self.changes.fetch_add(1, Ordering::Relaxed);
-        self.emptied(room, &mut lock(&shared), order);
+        {
+            let mut locked = lock(&shared);
+            self.emptied(room, &mut locked, order);
+            self.keep_changes(room, &mut locked);
+        }
         self.end_longest_empty();
         true
     }
@@ -413,6 +462,7 @@ impl RoomDirectory {
                 })
             };
             room.topic = (!text.is_empty()).then(set);
+            room.is_topic_changed = true;
             revision
         })
     }
@@ -575,7 +625,20 @@ impl RoomDirectory {
     fn with_room<T>(&self, room: &str, call: impl FnOnce(&mut ChatRoom) -> T) -> Option<T> {
         let shared = self.find(room)?;
         let mut locked = lock(&shared);
-        (!locked.ended).then(|| call(&mut locked))
+        if locked.ended {
+            return None;
+        }
+        let result = call(&mut locked);
+        self.keep_changes(room, &mut locked);
+        Some(result)
+    }
+
+    /// Keeps a created room, if there is something new in it.
+    fn keep_changes(&self, name: &str, room: &mut ChatRoom) {
+        let is_topic_changed = std::mem::take(&mut room.is_topic_changed);
+        if room.rules.take_changed() || is_topic_changed {
+            self.shelf.put_room(name, || room.record());
+        }
     }
 
     /// Calls `enter` with the room of this name: with a new one if there is none, or if the last
@@ -648,7 +711,10 @@ impl RoomDirectory {
         let ended = {
             let mut room = lock(&shared);
             // Somebody may have entered meanwhile.
-            room.ended |= room.empty_since == Some(order);
+            if room.empty_since == Some(order) {
+                room.ended = true;
+                self.shelf.remove_room(&name);
+            }
             room.ended
         };
         if ended {
@@ -684,12 +750,47 @@ impl ChatRoom {
             list: None,
             topic: None,
             topic_revision: 0,
+            is_topic_changed: false,
             rules: Rules::default(),
             empty_since: None,
             ended: false,
             #[cfg(test)]
             looked_up: std::cell::Cell::default(),
         }
+    }
+
+    /// A created room that was kept, without members.
+    fn kept(mut record: RoomRecord) -> ChatRoom {
+        let topic = record.topic.take();
+        let set = |topic: TopicRecord| {
+            Some(SetTopic {
+                by: Name::parse(&topic.by).ok()?,
+                text: topic.text,
+                time: topic.time,
+                revision: topic.revision,
+            })
+        };
+        ChatRoom {
+            topic: topic.and_then(set).map(Arc::new),
+            topic_revision: record.topic_revision,
+            rules: Rules::kept(record),
+            ..ChatRoom::new(0)
+        }
+    }
+
+    /// What is kept of it. `None`: nobody has created it.
+    fn record(&self) -> Option<RoomRecord> {
+        let topic = |topic: &Arc<SetTopic>| TopicRecord {
+            text: topic.text.clone(),
+            by: topic.by.as_str().into(),
+            time: topic.time,
+            revision: topic.revision,
+        };
+        Some(RoomRecord {
+            topic: self.topic.as_ref().map(topic),
+            topic_revision: self.topic_revision,
+            ..self.rules.record()?
+        })
     }
 
     fn roster(&mut self) -> Roster {
@@ -921,6 +1022,8 @@ impl RoomDirectory {
 
 #[cfg(test)]
 mod tests {
+    use super::super::room_record::tests::InMemory;
+    use super::super::sessions::Session;
     use super::*;
     use std::net::IpAddr;
 
@@ -1327,6 +1430,80 @@ mod tests {
         assert!(create(&rooms, "r1", Visibility::Listed), "it has ended");
         assert!(!create(&rooms, "r0", Visibility::Listed));
         assert_eq!(lock(&rooms.empty).len(), EMPTY_ROOMS_MAX);
+    }
+
+    /// Rooms with what was kept here.
+    fn after_a_restart(records: &Arc<InMemory>) -> RoomDirectory {
+        let mut rooms = RoomDirectory::default();
+        rooms.keep(records.clone());
+        rooms
+    }
+
+    #[test]
+    fn created_room_survives_the_server_with_its_rules_and_its_topic() {
+        let records = Arc::<InMemory>::default();
+        let rooms = after_a_restart(&records);
+        create(&rooms, "den", Visibility::Private);
+        let guest = || visitor(Some("guest"), Some([192, 0, 2, 1].into()));
+        let invitation = rooms.invite("den", OWNER, 1000).unwrap();
+        let enter = |rooms: &RoomDirectory, who: &Identity, invitation: Option<&str>| {
+            rooms.entrance("den", who, false, invitation, 0)
+        };
+        let (entrance, topic) = enter(&rooms, &guest().who, Some(&invitation));
+        assert!(matches!(entrance, Entrance::Open));
+        enter_by(&rooms, "den", "Bo", guest()).unwrap();
+        rooms.set_topic("den", "tea", name("Bo"), 7).unwrap();
+        rooms.set_slow("den", OWNER, 30).unwrap();
+        let bad = visitor(Some("bad"), None);
+        enter_by(&rooms, "den", "Cy", bad.clone()).unwrap();
+        rooms
+            .remove("den", OWNER, &name("Cy"), Some(500), 0)
+            .unwrap();
+        let key = rooms
+            .session_key_or([7; 32])
+            .issue(Session::new([1; 16]), 0)
+            .0;
+
+        let rooms = after_a_restart(&records);
+        assert_eq!(
+            rooms.session_key_or([8; 32]).check(&key, 0),
+            Some(Session::new([1; 16]))
+        );
+        let (entrance, same_topic) = enter(&rooms, &guest().who, None);
+        assert!(matches!(entrance, Entrance::Open), "it was let in before");
+        assert_eq!(same_topic, topic);
+        assert!(matches!(enter(&rooms, &bad.who, None).0, Entrance::Banned));
+        let other = visitor(Some("other"), None).who;
+        assert!(matches!(enter(&rooms, &other, None).0, Entrance::Closed(_)));
+        assert!(matches!(
+            enter(&rooms, &other, Some(&invitation)).0,
+            Entrance::Open
+        ));
+        let roster = rooms.roster("den").unwrap();
+        assert_eq!((roster.count, roster.slow_seconds), (0, 30));
+        assert_eq!(&*roster.topic.unwrap().text, "tea");
+        assert!(rooms.is_moderator("den", OWNER));
+        assert_eq!(rooms.set_topic("den", "", name("Aiko"), 8), Some(2));
+        assert_eq!(rooms.list("", 9, |_| true).0, 0, "it is not listed");
+
+        let rooms = after_a_restart(&records);
+        assert!(rooms.roster("den").unwrap().topic.is_none());
+        assert_eq!(rooms.set_topic("den", "coffee", name("Aiko"), 9), Some(3));
+    }
+
+    #[test]
+    fn room_that_has_ended_or_was_not_created_is_not_kept() {
+        let records = Arc::<InMemory>::default();
+        let rooms = after_a_restart(&records);
+        enter_by(&rooms, "lobby", "Aiko", nobody()).unwrap();
+        rooms.set_topic("lobby", "tea", name("Aiko"), 7).unwrap();
+        for number in 0..=EMPTY_ROOMS_MAX {
+            create(&rooms, &format!("r{number}"), Visibility::Listed);
+        }
+        let rooms = after_a_restart(&records);
+        assert_eq!(rooms.list("", 9, |_| true).0, EMPTY_ROOMS_MAX);
+        assert!(rooms.find("r0").is_none() && rooms.find("lobby").is_none());
+        assert!(rooms.find(&format!("r{EMPTY_ROOMS_MAX}")).is_some());
     }
 
     #[test]

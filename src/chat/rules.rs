@@ -20,10 +20,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::guesses::Guesses;
 use super::invitations::InvitationKey;
 use super::passwords::HashedPassword;
 use super::protocol::Visibility;
+use super::room_record::{Bytes, RoomRecord};
 use super::sanctions::{Identity, Sanction, Sanctions};
+use super::sessions::Person;
 
 /// Sessions that a private room remembers to have let in. Beyond it the oldest one needs the password again.
 const ADMITTED_MAX: usize = 4096;
@@ -33,29 +36,34 @@ const ADMITTED_MAX: usize = 4096;
 pub(super) struct Rules {
     created: Option<Created>,
     sanctions: Sanctions,
+    /// Of its password. They are not kept.
+    pub(super) guesses: Guesses,
     /// Seconds between two messages of a person. All persons share it.
     slow_seconds: Arc<AtomicU64>,
+    /// They are not as they were kept.
+    is_changed: bool,
 }
 
 /// What the creator of a room has decided, and what a private room needs.
 #[derive(Debug)]
 struct Created {
-    /// The session of the creator.
-    owner: Box<str>,
+    /// The creator.
+    owner: Person,
     visibility: Visibility,
     /// `None`: invitations only.
     password: Option<Arc<HashedPassword>>,
     key: InvitationKey,
-    /// Under this name a private room is published.
+    secret: [u8; 16],
+    /// Under this name a private room is published: it has the secret.
     topic: Box<str>,
     /// Sessions that were let in, the oldest first.
-    admitted: VecDeque<Box<str>>,
+    admitted: VecDeque<Person>,
 }
 
 /// What a room is created with.
 #[derive(Debug)]
 pub(super) struct Creation {
-    pub(super) owner: Box<str>,
+    pub(super) owner: Person,
     pub(super) visibility: Visibility,
     pub(super) password: Option<Arc<HashedPassword>>,
     pub(super) key: [u8; 32],
@@ -73,22 +81,56 @@ pub(super) enum Entrance {
 
 impl Rules {
     pub(super) fn of(creation: Creation) -> Rules {
-        let mut topic = PRIVATE_PREFIX.to_owned();
-        for byte in creation.secret {
-            topic.push_str(&format!("{byte:02x}"));
+        Rules {
+            created: Some(Created::of(creation)),
+            is_changed: true,
+            ..Rules::default()
         }
+    }
+
+    /// Those of a room that was kept.
+    pub(super) fn kept(record: RoomRecord) -> Rules {
+        let password = record.password.as_ref().map(HashedPassword::of);
+        let creation = Creation {
+            owner: record.owner,
+            visibility: record.visibility,
+            password: password.map(Arc::new),
+            key: record.key.0,
+            secret: record.secret.0,
+        };
+        let admitted = record.admitted.into_iter().take(ADMITTED_MAX);
         let created = Created {
-            owner: creation.owner,
-            visibility: creation.visibility,
-            password: creation.password,
-            key: InvitationKey::new(creation.key),
-            topic: topic.into(),
-            admitted: VecDeque::new(),
+            admitted: admitted.collect(),
+            ..Created::of(creation)
         };
         Rules {
             created: Some(created),
+            sanctions: Sanctions::of(record.sanctions),
+            slow_seconds: Arc::new(record.slow_seconds.into()),
             ..Rules::default()
         }
+    }
+
+    /// Whether they are to be kept anew, which is then expected.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
+    }
+
+    /// What is kept of a created room, without its topic. `None`: nobody has created it.
+    pub(super) fn record(&self) -> Option<RoomRecord> {
+        let created = self.created.as_ref()?;
+        Some(RoomRecord {
+            owner: created.owner.clone(),
+            visibility: created.visibility,
+            password: created.password.as_ref().map(|password| password.record()),
+            key: Bytes(created.key.bytes()),
+            secret: Bytes(created.secret),
+            admitted: created.admitted.iter().cloned().collect(),
+            sanctions: self.sanctions.record(),
+            slow_seconds: self.slow_seconds.load(Ordering::Relaxed),
+            topic: None,
+            topic_revision: 0,
+        })
     }
 
     /// Whether the room is kept without members.
@@ -140,7 +182,7 @@ impl Rules {
     }
 
     /// This session was let in, and need not show the password again.
-    pub(super) fn admit(&mut self, session: Option<Box<str>>) {
+    pub(super) fn admit(&mut self, session: Option<Person>) {
         let (Some(created), Some(session)) = (&mut self.created, session) else {
             return;
         };
@@ -151,6 +193,7 @@ impl Rules {
             created.admitted.pop_front();
         }
         created.admitted.push_back(session);
+        self.is_changed = true;
     }
 
     /// An invitation up to this time, in seconds. `None`: the room is not private.
@@ -166,12 +209,14 @@ impl Rules {
         if let Some(created) = &mut self.created {
             created.key = InvitationKey::new(key);
         }
+        self.is_changed = true;
         is_private
     }
 
     /// Sets or ends a sanction. A person that is banned from a private room needs the password again.
     pub(super) fn sanction(&mut self, who: &Identity, sanction: Sanction, until: u64, now: u64) {
         self.sanctions.set(who, sanction, until, now);
+        self.is_changed = true;
         if let (Some(created), Sanction::Ban) = (&mut self.created, sanction) {
             created
                 .admitted
@@ -187,8 +232,27 @@ impl Rules {
         &self.slow_seconds
     }
 
-    pub(super) fn set_slow_seconds(&self, seconds: u64) {
+    pub(super) fn set_slow_seconds(&mut self, seconds: u64) {
+        self.is_changed = true;
         self.slow_seconds.store(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Created {
+    fn of(creation: Creation) -> Created {
+        let mut topic = PRIVATE_PREFIX.to_owned();
+        for byte in creation.secret {
+            topic.push_str(&format!("{byte:02x}"));
+        }
+        Created {
+            owner: creation.owner,
+            visibility: creation.visibility,
+            password: creation.password,
+            key: InvitationKey::new(creation.key),
+            secret: creation.secret,
+            topic: topic.into(),
+            admitted: VecDeque::new(),
+        }
     }
 }
 

@@ -8,6 +8,9 @@
 
 use std::net::IpAddr;
 
+use super::room_record::SanctionRecord;
+use super::sessions::Person;
+
 /// Of one room.
 pub(super) const SANCTIONS_MAX: usize = 256;
 /// The longest time.
@@ -16,7 +19,8 @@ pub(super) const SANCTION_SECONDS_MAX: u64 = 24 * 3600;
 /// Who a person is for sanctions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    pub(super) session: Option<Box<str>>,
+    /// `None`: the connection is a person of its own.
+    pub(super) session: Option<Person>,
     pub(super) address: Option<IpAddr>,
 }
 
@@ -62,6 +66,32 @@ impl Sanctions {
             sanction,
             until,
         });
+    }
+
+    pub(super) fn record(&self) -> Vec<SanctionRecord> {
+        let record = |entry: &Entry| SanctionRecord {
+            person: entry.who.session.clone(),
+            address: entry.who.address,
+            is_ban: entry.sanction == Sanction::Ban,
+            until: entry.until,
+        };
+        self.0.iter().map(record).collect()
+    }
+
+    /// The sanctions of a record.
+    pub(super) fn of(record: Vec<SanctionRecord>) -> Sanctions {
+        let entry = |record: SanctionRecord| Entry {
+            who: Identity {
+                session: record.person,
+                address: record.address,
+            },
+            sanction: match record.is_ban {
+                true => Sanction::Ban,
+                false => Sanction::Mute,
+            },
+            until: record.until,
+        };
+        Sanctions(record.into_iter().take(SANCTIONS_MAX).map(entry).collect())
     }
 
     /// Until when this person is muted. 0: it is not.

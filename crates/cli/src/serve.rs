@@ -1,5 +1,10 @@
 //! `yamabiko serve`: the chat and its page; the apps of Pusher clients and the playground beside it.
 
+#[cfg(feature = "data")]
+use std::sync::Arc;
+
+#[cfg(feature = "data")]
+use yamabiko::chat::Chat;
 #[cfg(any(feature = "cluster", feature = "data"))]
 use yamabiko::server::BackplaneConfig;
 use yamabiko::server::{Config, WithFallback};
@@ -49,7 +54,7 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         return Ok(print("the settings are valid\n")?);
     }
     #[cfg(feature = "data")]
-    let config = with_data_file(&given.settings, config)?;
+    let (chat, config) = with_data_file(&given.settings, chat, config)?;
     // Each application is a server of its own type, so that nothing is paid for one that is off.
     match (pusher, playground) {
         (None, None) => serving::serve(config, chat, serving),
@@ -64,14 +69,20 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     }
 }
 
-/// The configuration with the data file, if there is to be one.
+/// With the data file, if there is to be one: it keeps the messages, and the rooms that were created.
 #[cfg(feature = "data")]
-fn with_data_file(settings: &Settings, config: Config) -> Result<Config, Failure> {
-    Ok(match settings.data.open()? {
-        None => config,
-        Some(data) => Config {
-            backplane: Some(BackplaneConfig::new(std::sync::Arc::new(data))),
-            ..config
-        },
-    })
+fn with_data_file(
+    settings: &Settings,
+    chat: Chat,
+    config: Config,
+) -> Result<(Chat, Config), Failure> {
+    let Some(data) = settings.data.open()? else {
+        return Ok((chat, config));
+    };
+    let data = Arc::new(data);
+    let config = Config {
+        backplane: Some(BackplaneConfig::new(data.clone())),
+        ..config
+    };
+    Ok((chat.records(data), config))
 }

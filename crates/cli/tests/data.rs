@@ -128,23 +128,42 @@ struct Member(Client);
 impl Member {
     /// Enters with the messages behind this position, or with none. Returns the welcome, too.
     fn enter(address: &str, name: &str, after: Option<&str>) -> (Member, Value) {
-        let builder = Client::builder(&format!("ws://{address}/chat/lobby"));
+        let mut request = json!({"type": "enter", "name": name});
+        if let Some(after) = after {
+            request["after"] = after.into();
+        }
+        let (member, welcome) = Member::ask(address, "lobby", &request);
+        assert_eq!(welcome["type"], "welcome", "{welcome}");
+        (member, welcome)
+    }
+
+    /// Asks to enter a room. Returns the answer, too.
+    fn ask(address: &str, room: &str, request: &Value) -> (Member, Value) {
+        let builder = Client::builder(&format!("ws://{address}/chat/{room}"));
         let client = builder
             .subprotocol("yamabiko.chat.v2")
             .connect()
             .expect("a server");
         let mut member = Member(client);
-        let mut request = json!({"type": "enter", "name": name});
-        if let Some(after) = after {
-            request["after"] = after.into();
-        }
-        member
-            .0
+        member.request(request);
+        let answer = member.read().expect("an answer");
+        (member, answer)
+    }
+
+    fn request(&mut self, request: &Value) {
+        self.0
             .send(Message::Text(&request.to_string()))
             .expect("open");
-        let welcome = member.read().expect("a welcome");
-        assert_eq!(welcome["type"], "welcome", "{welcome}");
-        (member, welcome)
+    }
+
+    /// The next message of this type.
+    fn read_type(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.read().expect("open");
+            if message["type"] == kind {
+                return message;
+            }
+        }
     }
 
     /// `None`: the connection has ended.
@@ -309,6 +328,64 @@ fn offset(position: &str) -> u64 {
 }
 
 #[test]
+fn created_rooms_and_the_people_in_them_are_the_same_after_kill_9() {
+    let folder = Folder::new("data-rooms");
+    let data = folder.data();
+    let server = Server::start(&data, &[]);
+    let create = json!({
+        "type": "enter", "name": "Aiko", "create": "private", "password": "open sesame", "history": 9,
+    });
+    let (mut aiko, welcome) = Member::ask(&server.address, "den", &create);
+    assert_eq!(welcome["moderator"], true, "{welcome}");
+    let by_password = json!({"type": "enter", "name": "Bo", "password": "open sesame"});
+    let (mut bo, of_bo) = Member::ask(&server.address, "den", &by_password);
+    aiko.request(&json!({"type": "slow", "seconds": 7}));
+    aiko.request(&json!({"type": "topic", "text": "tea"}));
+    assert!(aiko.send("secret"));
+    assert_eq!(bo.read_text().expect("open").1, "secret");
+    let (_, unlisted) = Member::ask(
+        &server.address,
+        "quiet",
+        &json!({"type": "enter", "name": "Cy", "create": "unlisted"}),
+    );
+    assert_eq!(unlisted["visibility"], "unlisted", "{unlisted}");
+    server.end("KILL");
+
+    let server = Server::start(&data, &[]);
+    let session = |welcome: &Value, name: &str| json!({"type": "enter", "name": name, "session": welcome["session"], "history": 9});
+    let (_cy, quiet) = Member::ask(&server.address, "quiet", &session(&unlisted, "Cy"));
+    let seen = (&quiet["visibility"], &quiet["moderator"]);
+    assert_eq!(seen, (&json!("unlisted"), &json!(true)), "{quiet}");
+    // Bo was let in before, and is the same person on two connections; somebody else is not.
+    let (mut bo, _) = Member::ask(&server.address, "den", &session(&of_bo, "Bo"));
+    assert_eq!(bo.read_type("message")["text"], "secret");
+    let (_bo, again) = Member::ask(&server.address, "den", &session(&of_bo, "Bo"));
+    assert_eq!(again["names"], json!(["Bo"]), "{again}");
+    let (_, stranger) = Member::ask(
+        &server.address,
+        "den",
+        &json!({"type": "enter", "name": "Dan"}),
+    );
+    assert_eq!(stranger["code"], "password_required");
+    let (mut dan, stranger) = Member::ask(
+        &server.address,
+        "den",
+        &json!({"type": "enter", "name": "Dan", "password": "open sesame"}),
+    );
+    assert_eq!(stranger["you"], "Dan", "{stranger}");
+    let (mut aiko, welcome) = Member::ask(&server.address, "den", &session(&welcome, "Aiko"));
+    let seen = (
+        &welcome["moderator"],
+        &welcome["slow_seconds"],
+        &welcome["topic"]["text"],
+    );
+    assert_eq!(seen, (&json!(true), &json!(7), &json!("tea")), "{welcome}");
+    aiko.request(&json!({"type": "kick", "name": "Dan"}));
+    while aiko.read_type("moderated")["name"] != "Dan" {}
+    while dan.read().is_some() {}
+}
+
+#[test]
 fn full_disk_refuses_messages_and_disconnects_nobody_and_it_heals() {
     let folder = Folder::new("data-full");
     // A file may have 256 KiB, and the signal that a longer one brings is ignored: what the system says then is the same as on a full
@@ -392,7 +469,7 @@ fn data_file_that_cannot_be_used_is_one_line_and_an_exit_status() {
     set_version(&data, 99);
     let newer = "a newer version of yamabiko has written the file (its tables have version 99)";
     assert_refused(command(&data, &[]), newer);
-    set_version(&data, 1);
+    set_version(&data, 2);
 
     // The first page has the tables.
     let whole = fs::read(&data).expect("the file");

@@ -8,6 +8,7 @@ use super::super::moderating::SLOW_SECONDS_MAX;
 use super::super::names::NAME_CHARACTERS_MAX;
 use super::super::protocol::{Moderation, NAMES_LISTED_MAX};
 use super::super::sanctions::SANCTION_SECONDS_MAX;
+use super::super::sessions::SESSION_SECONDS;
 use super::*;
 
 const NOON: u64 = 1_767_225_600_000;
@@ -525,8 +526,25 @@ impl Connections {
         self.subscribed(own);
     }
 
+    /// The same at another time.
+    fn enters_at(&mut self, own: usize, enter: Enter<'_>, time: u64) {
+        self.sends_at(own, &ClientMessage::Enter(Box::new(enter)).to_json(), time);
+        self.subscribed_at(own, time);
+    }
+
+    /// A further connection of version 2, which is not in the room.
+    fn add_outsider(&mut self) {
+        let member = Member::new("lobby", Rights::ALL, None, Version::Two);
+        self.members.push(member);
+        self.deliveries.inboxes.push(Vec::new());
+    }
+
     /// The subscription that was asked for has begun.
     fn subscribed(&mut self, own: usize) {
+        self.subscribed_at(own, NOON);
+    }
+
+    fn subscribed_at(&mut self, own: usize, time: u64) {
         let replayed = Replayed {
             position: "00a1b2c3d4e5f607-0".parse().unwrap(),
             messages: 0,
@@ -536,7 +554,7 @@ impl Connections {
             deliveries: &mut self.deliveries,
             own,
         };
-        self.members[own].joined(&replayed, NOON, &self.rooms, &mut sink);
+        self.members[own].joined(&replayed, time, &self.rooms, &mut sink);
     }
 
     fn sends_at(&mut self, own: usize, json: &str, time: u64) {
@@ -707,15 +725,12 @@ fn moderation(request: Moderation<'_>) -> String {
 }
 
 #[test]
-fn room_is_created_once_by_a_person_with_a_session() {
+fn room_is_created_once() {
     let mut connections = created(Visibility::Unlisted);
     let mut create = as_person("Bo");
     create.create = Some(Visibility::Listed);
     connections.enters_by(1, create.clone());
     assert_eq!(connections.error(1), ErrorCode::RoomExists);
-    create.session = None;
-    connections.enters_by(1, create);
-    assert_eq!(connections.error(1), ErrorCode::MissingField);
     connections.enters_by(1, as_person("Bo"));
     let welcome = connections.received(1);
     assert!(welcome[0].contains(r#""visibility":"unlisted""#));
@@ -918,6 +933,130 @@ fn account_is_one_person_whatever_session_its_connections_name() {
         connections.enters_by(own, enter);
         assert!(connections.received(own)[0].contains(r#""names":["Aiko"]"#));
     }
+}
+
+/// What a welcome says of the session: its text, and its end.
+fn session_of(welcome: &[String]) -> Option<(String, u64)> {
+    let Ok(ServerMessage::Welcome {
+        session,
+        session_until,
+        ..
+    }) = serde_json::from_str(&welcome[0])
+    else {
+        panic!("{welcome:?}");
+    };
+    Some((session?.into_owned(), session_until?))
+}
+
+#[test]
+fn session_of_the_welcome_is_the_same_person_and_is_renewed_each_time() {
+    let mut connections = entered(&["Aiko"]);
+    for _ in 0..3 {
+        connections.add_outsider();
+    }
+    connections.enters(1, "Bo");
+    let (session, until) = session_of(&connections.received(1)).expect("a session");
+    assert_eq!(until, NOON + 1000 * SESSION_SECONDS);
+    let mut enter = Enter::new("Bo");
+    enter.session = Some(session.as_str().into());
+    let later = NOON + 1000 * (SESSION_SECONDS - 1);
+    connections.enters_at(2, enter.clone(), later);
+    let welcome = connections.received(2);
+    assert!(
+        welcome[0].contains(r#""names":["Aiko","Bo"]"#),
+        "{welcome:?}"
+    );
+    let (renewed, until) = session_of(&welcome).expect("a session");
+    assert_eq!(until, later + 1000 * SESSION_SECONDS);
+    enter.session = Some(renewed.into());
+    connections.enters_at(3, enter, later + 1000);
+    assert!(connections.received(3)[0].contains(r#""count":2"#));
+}
+
+#[test]
+fn session_that_was_made_up_changed_or_is_over_is_another_person() {
+    let mut connections = entered(&["Aiko"]);
+    connections.add_outsider();
+    connections.sends(0, r#"{"type":"leave"}"#);
+    connections.received(0);
+    connections.enters(0, "Aiko");
+    let (session, until) = session_of(&connections.received(0)).expect("a session");
+    let changed = match session.strip_suffix('A') {
+        Some(start) => format!("{start}Q"),
+        None => format!("{}A", &session[..session.len() - 1]),
+    };
+    let made_up = format!("s1.{}", "A".repeat(54));
+    for (session, time) in [(&session, until), (&changed, NOON), (&made_up, NOON)] {
+        let mut enter = Enter::new("Aiko");
+        enter.session = Some(session.as_str().into());
+        connections.enters_at(1, enter.clone(), time);
+        assert_eq!(connections.error(1), ErrorCode::NameTaken, "{session}");
+        enter.name = "Bo".into();
+        connections.enters_at(1, enter, time);
+        let (new, _) = session_of(&connections.received(1)).expect("a session");
+        assert_ne!(&new, session);
+        connections.sends(1, r#"{"type":"leave"}"#);
+        connections.received(1);
+    }
+}
+
+#[test]
+fn accounts_and_clients_with_a_secret_of_their_own_get_no_session() {
+    let mut connections = Connections::of(2);
+    connections.members[0] = Member::new("lobby", Rights::ALL, Some("u1"), Version::Two);
+    connections.members[1] = Member::new("lobby", Rights::ALL, None, Version::Two);
+    connections.enters(0, "Aiko");
+    assert_eq!(session_of(&connections.received(0)), None);
+    // A secret cannot be the person of an account.
+    let mut enter = Enter::new("Aiko");
+    enter.session = Some("account u1-------".into());
+    connections.enters_by(1, enter.clone());
+    assert_eq!(connections.error(1), ErrorCode::NameTaken);
+    enter.name = "Bo".into();
+    connections.enters_by(1, enter);
+    assert_eq!(session_of(&connections.received(1)), None);
+}
+
+#[test]
+fn passwords_beyond_the_limit_of_wrong_ones_get_the_time_to_wait_and_a_right_one_does_not_count() {
+    let mut connections = Connections::of(5);
+    for member in &mut connections.members {
+        *member = Member::new("lobby", Rights::ALL, None, Version::Two);
+    }
+    let mut create = as_person("Aiko");
+    create.create = Some(Visibility::Private);
+    create.password = Some("open sesame".into());
+    connections.sends(0, &ClientMessage::Enter(Box::new(create)).to_json());
+    connections.passes(0);
+    connections.subscribed(0);
+    // Each on a connection of its own: the person is the same.
+    let guess = |password: &'static str| {
+        let mut enter = as_person("Bo");
+        enter.password = Some(password.into());
+        ClientMessage::Enter(Box::new(enter)).to_json()
+    };
+    for own in 1..4 {
+        connections.sends(own, &guess("open barley"));
+        connections.passes(own);
+        assert_eq!(connections.error(own), ErrorCode::PasswordWrong);
+    }
+    connections.sends(4, &guess("open sesame"));
+    let read = connections.received(4);
+    let Ok(ServerMessage::Error(reply)) = serde_json::from_str(&read[0]) else {
+        panic!("{read:?}");
+    };
+    assert_eq!(
+        (reply.code, reply.wait_ms),
+        (ErrorCode::TooManyPasswords, Some(4_000))
+    );
+    assert_eq!(
+        reply.text,
+        "There were too many wrong passwords for this room. Try again in 4 seconds."
+    );
+    connections.sends_at(4, &guess("open sesame"), NOON + 4_000);
+    connections.passes(4);
+    connections.subscribed(4);
+    assert!(connections.received(4)[0].contains(r#""you":"Bo""#));
 }
 
 #[test]

@@ -14,7 +14,7 @@ import { Conversation, colour, element, peak } from "./conversation.js";
 import { diagnose } from "./diagnosis.js";
 import { Notifications } from "./notifications.js";
 import { Presence } from "./presence.js";
-import { isBehind, random, recall, recallRead, remember, rememberRead, secret } from "./storage.js";
+import { isBehind, random, recall, recallRead, recallSession, remember, rememberRead, rememberSession, secret } from "./storage.js";
 import { LANGUAGES, currentLanguage, enumeration, errorText, formatTime, preferredLanguage, say, setLanguage, translate } from "./texts.js";
 import { Typing } from "./typing.js";
 
@@ -89,8 +89,7 @@ let replaying = 0;
 let noteFollows = false;
 /** The position up to which the user has read the room, while messages of the past come. */
 let readUpTo = "";
-/** The person: all tabs of this browser share it. The tab: a reload is the same one. */
-const session = secret("yamabiko.session", () => localStorage);
+/** The tab: a reload is the same one. */
 const tab = secret("yamabiko.tab", () => sessionStorage);
 /** An id is used once, also by a tab that was loaded again. */
 const idPrefix = random().slice(0, 8);
@@ -317,7 +316,8 @@ function joining() {
 
 function join() {
   const place = position ? { after: position } : { history: HISTORY_MESSAGES };
-  connection?.send({ type: "enter", name: own.name, session, tab, typing: true, ...place, ...entry });
+  const session = recallSession();
+  connection?.send({ type: "enter", name: own.name, ...(session && { session }), tab, typing: true, ...place, ...entry });
 }
 
 function showConnected() {
@@ -376,6 +376,7 @@ function welcome(message) {
   joined = true;
   textBytesMax = message.limits?.text_bytes_max ?? textBytesMax;
   own = { name: message.you, room: message.room ?? own.room, revision: message.revision };
+  if (message.session) rememberSession(message.session);
   if (!again) showRoom();
   // A further connection comes back by its session.
   entry = {};
@@ -543,7 +544,7 @@ function joinRefused(code, reason, suggestion) {
   if (code === "already_joined") return;
   if (stage !== "inside" || code !== "name_taken") {
     showGate();
-    const needsPassword = code === "password_required" || code === "password_wrong";
+    const needsPassword = ["password_required", "password_wrong", "too_many_passwords"].includes(code);
     if (needsPassword) showPasswordField(true);
     return gateFault(reason, needsPassword ? gate.password : code === "room_exists" ? gate.room : gate.name, suggestion);
   }

@@ -1,9 +1,12 @@
-// What the page keeps in the browser: the last name and room, the language, where the user has read to. A browser may allow no
+// What the page keeps in the browser: the session, the last name and room, the language, where the user has read to. A browser may allow no
 // storage; then nothing is kept.
 
 /** Rooms whose read position is kept; the room that was read least recently is dropped. */
 const ROOMS_READ_MAX = 100;
 const READ = "yamabiko.read";
+const SESSION = "yamabiko.session";
+/** Sessions of the server begin with it. */
+const SIGNED = "s1.";
 
 /** Does nothing if the browser does not allow storage. */
 export function remember(key, value) {
@@ -20,7 +23,22 @@ export function recall(key) {
   }
 }
 
-/** A random text, from the storage if it has one. Without storage each load of the page is a person of its own. */
+let session = "";
+
+/** The session that the server has given this browser: the person, which all its tabs share. Without storage each load of the page is a
+ *  person of its own. */
+export function rememberSession(text) {
+  session = text;
+  remember(SESSION, text);
+}
+
+/** The session, or "". Another tab may have got it. What an earlier version of the page has kept there is none. */
+export function recallSession() {
+  const kept = recall(SESSION);
+  return kept.startsWith(SIGNED) ? kept : session;
+}
+
+/** A random text, from the storage if it has one. */
 export function secret(key, storage) {
   const made = random();
   try {

@@ -244,6 +244,7 @@ const TEXTS = {
       banned: "管理者がこの部屋への入室を禁止しています。",
       password_required: "この部屋には、パスワードまたは招待が必要です。",
       password_wrong: "部屋のパスワードが違います。",
+      too_many_passwords: (wait) => `この部屋のパスワードの間違いが多すぎます。${wait}秒後に試してください。`,
       room_exists: "同じ名前の部屋がすでにあります。",
       not_moderator: "部屋を作った人と運営者だけができます。",
       no_member: "この名前の参加者はいません。",

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use yamabiko::chat::{Access, Chat};
+use yamabiko::chat::{Access, Chat, SESSION_KEY_BYTES_MIN, SessionKey};
 use yamabiko::tokens::{InvalidKeys, Tokens};
 
 use crate::output::in_sentence;
@@ -27,6 +27,7 @@ pub(crate) struct AccessSettings {
     pub jwt_keys_files: Vec<PathBuf>,
     pub jwt_secret_file: Option<PathBuf>,
     pub shared_keys_files: Vec<PathBuf>,
+    pub session_key_file: Option<PathBuf>,
     pub token_audience: Option<String>,
     pub token_issuer: Option<String>,
     pub token_leeway: Duration,
@@ -52,7 +53,31 @@ impl AccessSettings {
             .presence_access(presence)
             .publish_rate(self.publish_per_second)
             .message_rate(self.messages_per_second);
+        let application = match self.session_key(|name| env::var(name).ok())? {
+            Some(key) => application.session_key(key),
+            None => application,
+        };
         Ok((application, tokens))
+    }
+
+    /// `None`: the chat makes one.
+    fn session_key(
+        &self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<SessionKey>, String> {
+        let (source, secret) = match &self.session_key_file {
+            Some(path) => (path.display().to_string(), read(path)?),
+            None => match variable(SESSION_KEY).filter(|secret| !secret.is_empty()) {
+                Some(secret) => (SESSION_KEY.to_owned(), secret),
+                None => return Ok(None),
+            },
+        };
+        match SessionKey::new(secret.trim_end_matches(['\r', '\n']).as_bytes()) {
+            Some(key) => Ok(Some(key)),
+            None => Err(format!(
+                "{source}: a key of sessions has at least {SESSION_KEY_BYTES_MIN} bytes"
+            )),
+        }
     }
 
     /// Who may use `/chat` and `/broadcast`, and who may see presence. With keys all need a token, if nothing else is set.
@@ -138,6 +163,7 @@ impl Default for AccessSettings {
             jwt_keys_files: Vec::new(),
             jwt_secret_file: None,
             shared_keys_files: Vec::new(),
+            session_key_file: None,
             token_audience: None,
             token_issuer: None,
             token_leeway: Duration::from_secs(30),
@@ -175,8 +201,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const JWT_KEYS: &str = "YAMABIKO_JWT_KEYS";
 const JWT_SECRET: &str = "YAMABIKO_JWT_SECRET";
 const SHARED_KEYS: &str = "YAMABIKO_SHARED_KEYS";
+const SESSION_KEY: &str = "YAMABIKO_SESSION_KEY";
 /// All of them; they are no options.
-pub(super) const SECRETS: [&str; 3] = [JWT_KEYS, JWT_SECRET, SHARED_KEYS];
+pub(super) const SECRETS: [&str; 4] = [JWT_KEYS, JWT_SECRET, SHARED_KEYS, SESSION_KEY];
 
 #[cfg(test)]
 mod tests {
@@ -219,6 +246,24 @@ mod tests {
             assert!(error.starts_with(name), "{error}");
             assert!(!error.contains("short-secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn session_key_comes_from_an_environment_variable_and_a_short_one_is_an_error_without_it() {
+        let key = |value: &str| {
+            AccessSettings::default().session_key(|name| {
+                assert_eq!(name, SESSION_KEY);
+                Some(value.to_owned())
+            })
+        };
+        assert!(key("").is_ok_and(|key| key.is_none()));
+        assert!(key(SECRET).is_ok_and(|key| key.is_some()));
+        assert!(key(&"x".repeat(SESSION_KEY_BYTES_MIN)).is_ok_and(|key| key.is_some()));
+        let error = key(&"x".repeat(SESSION_KEY_BYTES_MIN - 1)).expect_err("it is short");
+        assert!(
+            error.starts_with(SESSION_KEY) && !error.contains("xxx"),
+            "{error}"
+        );
     }
 
     #[test]

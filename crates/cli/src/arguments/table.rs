@@ -431,6 +431,12 @@ fn who_may_do_what() -> Vec<Setting> {
             &mut s.access.shared_keys_files
         })
         .help("File with shared keys, one on each line; may be repeated"),
+        optional("session-key-file", FILE, |s| &mut s.access.session_key_file)
+            .needs_restart()
+            .help("File with a secret of at least 32 bytes that signs the sessions of the chat")
+            .details(
+                "By default it is random, and kept in the data file. Servers that share rooms need the same one.",
+            ),
         optional("token-audience", NAME, |s| &mut s.access.token_audience)
             .help("Audience that a JSON Web Token must be for (aud)"),
         optional("token-issuer", NAME, |s| &mut s.access.token_issuer)
