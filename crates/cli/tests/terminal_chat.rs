@@ -6,9 +6,10 @@
 
 #![cfg(target_os = "linux")]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -16,7 +17,9 @@ use std::time::Instant;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use yamabiko::chat::{ClientMessage, SUBPROTOCOL, ServerMessage};
+use yamabiko::chat::{
+    ClientMessage, Enter, Moderation, SUBPROTOCOL, SUBPROTOCOL_V2, ServerMessage, Visibility,
+};
 use yamabiko::client::{Client, OwnedMessage};
 use yamabiko::websocket::Message;
 
@@ -94,6 +97,19 @@ impl Member {
 
     fn send_text(&mut self, text: &str) {
         self.send(&ClientMessage::Message { text: text.into() });
+    }
+
+    /// The next message of this type.
+    fn read_until(&mut self, kind: &str) -> serde_json::Value {
+        loop {
+            let Some(OwnedMessage::Text(json)) = self.0.read().expect("in time") else {
+                panic!("the server has closed the connection");
+            };
+            let message: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+            if message["type"] == kind {
+                return message;
+            }
+        }
     }
 
     /// The next message of the room: its sender and its text.
@@ -372,6 +388,106 @@ fn commands_tell_what_the_user_does_and_change_the_name_and_the_topic() {
         text: "nods".into(),
     });
     aki.wait_for("* Bo nods");
+}
+
+/// A file with a secret, which is removed at the end.
+struct SecretFile(PathBuf);
+
+impl SecretFile {
+    fn new(name: &str, text: &str) -> SecretFile {
+        let file = format!("yamabiko-terminal-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        fs::write(&path, text).expect("a temporary file");
+        SecretFile(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn moderators_have_commands_and_others_are_told_that_they_may_not() {
+    let operator = "operator-0123456789abc";
+    let keys = format!("{operator} publish=/chat/*,/moderate/* subscribe=/chat/*");
+    let keys = SecretFile::new("keys", &keys);
+    let token = SecretFile::new("token", operator);
+    let flags = ["--shared-keys-file", keys.path(), "--chat", "open"];
+    let (_server, address) = server_at("127.0.0.1:0", &flags);
+    let url = format!("ws://{address}/chat/lobby");
+    let mut aki = Terminal::chat(&url, &["--name", "Aki", "--token-file", token.path()]);
+    aki.wait_for("* you are Aki in lobby");
+    let mut bo = Member::join(&address, "Bo");
+    aki.wait_for("* Bo is here");
+    for (line, shown) in [
+        ("/mute Bo 10", "* Aki has muted Bo for 600 seconds"),
+        ("/mute bo 0", "* Aki lets Bo write again"),
+        (
+            "/slow 30",
+            "* Aki has set slow mode: a message in 30 seconds",
+        ),
+        ("/slow 0", "* Aki has ended slow mode"),
+        ("/invite 1", "! Only a private room has invitations."),
+        ("/kick Zoe", "! Nobody in this room has this name."),
+    ] {
+        aki.press(&format!("{line}{ENTER}"));
+        aki.wait_for(shown);
+    }
+    bo.send_text("oops");
+    aki.wait_for("<Bo> oops");
+    aki.press(&format!("/delete bo{ENTER}"));
+    aki.wait_for("* Aki has deleted a message");
+    aki.press(&format!("/delete bo{ENTER}"));
+    aki.wait_for("! no message of bo is here; nothing was sent");
+    aki.press("\x15");
+    let mut cy = Terminal::chat(&url, &["--name", "Cy"]);
+    cy.wait_for("* you are Cy in lobby");
+    cy.press(&format!("/kick Aki{ENTER}"));
+    cy.wait_for("! Only the creator of the room and the operator may do this.");
+    aki.press(&format!("/kick Cy{ENTER}"));
+    assert_eq!(cy.end(), Some(1));
+    aki.press(&format!("/ban Bo 1{ENTER}"));
+    aki.wait_for("* Aki has banned Bo for 60 seconds");
+    aki.press(CTRL_D);
+    assert_eq!(aki.end(), Some(0));
+}
+
+#[test]
+fn private_room_is_entered_with_the_password_of_a_file_or_by_an_invitation() {
+    let (_server, address) = server();
+    let url = format!("ws://{address}/chat/den");
+    let creator = Client::builder(&url).subprotocol(SUBPROTOCOL_V2);
+    let mut creator = Member(creator.read_timeout(TIMEOUT).connect().expect("it listens"));
+    let mut create = Enter::new("Bo");
+    create.create = Some(Visibility::Private);
+    create.password = Some("open sesame".into());
+    creator.send(&ClientMessage::Enter(Box::new(create)));
+    creator.read_until("welcome");
+
+    let right = SecretFile::new("right", "open sesame\n");
+    let mut aki = Terminal::chat(&url, &["--name", "Aki", "--password-file", right.path()]);
+    aki.wait_for("* you are Aki in den; 2 here");
+    let wrong = SecretFile::new("wrong", "open barley\n");
+    let mut cy = Terminal::chat(&url, &["--name", "Cy", "--password-file", wrong.path()]);
+    assert_eq!(cy.end(), Some(1));
+    assert!(cy.shows("cannot join as Cy: This is not the password of the room."));
+
+    let invite = Moderation::Invite { seconds: 3600 };
+    creator.send(&ClientMessage::Moderate(invite));
+    let invitation = creator.read_until("invitation")["invitation"].clone();
+    let page = format!(
+        "http://{address}/#den?{}",
+        invitation.as_str().expect("a text")
+    );
+    let mut cy = Terminal::chat(&page, &["--name", "Cy"]);
+    cy.wait_for("* you are Cy in den; 3 here");
+    aki.wait_for("* Cy is here");
 }
 
 #[test]

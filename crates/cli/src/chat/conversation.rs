@@ -29,8 +29,7 @@ pub(super) struct Conversation {
     room: Room,
     /// The connection speaks version 2 of the protocol.
     has_history: bool,
-    /// The person, and this program as one of its tabs.
-    session: String,
+    /// This program, as a tab of its user.
     tab: String,
     keys: Keys,
     join_timeout: Duration,
@@ -44,18 +43,12 @@ pub(super) struct Keys {
 }
 
 impl Conversation {
-    /// `session` and `tab`: random texts of 16 to 64 bytes.
-    pub(super) fn new(
-        name: String,
-        [session, tab]: [String; 2],
-        keys: Keys,
-        members: Members,
-    ) -> Conversation {
+    /// `tab`: a random text of 16 to 64 bytes.
+    pub(super) fn new(name: String, tab: String, keys: Keys, members: Members) -> Conversation {
         Conversation {
             wanted_name: name,
             room: Room::new(members),
             has_history: false,
-            session,
             tab,
             keys,
             join_timeout: JOIN_TIMEOUT,
@@ -157,7 +150,7 @@ impl Conversation {
     /// A program gets no messages from before its start, and nobody gets a message twice.
     fn enter(&self, screen: &Screen) -> Enter<'_> {
         let mut enter = Enter::new(self.room.name());
-        enter.session = Some(self.session.as_str().into());
+        enter.session = self.room.session().map(Into::into);
         enter.tab = Some(self.tab.as_str().into());
         enter.password = self.keys.password.as_deref().map(Into::into);
         enter.invitation = self.keys.invitation.as_deref().map(Into::into);
@@ -261,10 +254,9 @@ mod tests {
     use yamabiko_testing::socket::{TestServer, config};
 
     fn aki() -> Conversation {
-        let secrets = ["session", "tab"].map(|text| text.repeat(8));
         Conversation::new(
             "Aki".to_owned(),
-            secrets,
+            "tab".repeat(8),
             Keys::default(),
             Members::default(),
         )

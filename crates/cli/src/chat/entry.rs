@@ -4,6 +4,8 @@
 //! no such command: a typing error must not be published. `//` sends a text that begins with
 //! one slash.
 
+use yamabiko::chat::Moderation;
+
 /// A line that was entered at a terminal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entry<'a> {
@@ -17,6 +19,10 @@ pub(super) enum Entry<'a> {
     Nick(&'a str),
     /// Sets the topic; `-` removes it. `None`: shows it.
     Topic(Option<&'a str>),
+    /// For moderators.
+    Moderate(Moderation<'a>),
+    /// For moderators: deletes the newest message of this member.
+    Delete(&'a str),
     Help,
     /// Asks for the names of the members of the room.
     Who,
@@ -34,12 +40,18 @@ pub(super) const HELP: &str = "\
 * /nick NAME   change your name
 * /topic       the topic; /topic TEXT sets it, /topic - removes it
 * /quit  leave the room, as Ctrl-D and Ctrl-C do
+* For moderators, 0 ends it: /mute NAME MINUTES, /slow SECONDS;
+* /kick NAME, /ban NAME MINUTES, /delete NAME (the newest message);
+* /invite HOURS, /revoke (makes all invitations void)
 * //...  send a text that begins with one slash
 * Tab completes commands and names. Arrow up brings back earlier lines;
 * Alt-Enter begins a new line.";
 
 /// The commands, without the slash.
-pub(super) const COMMANDS: [&str; 6] = ["help", "me", "nick", "quit", "topic", "who"];
+pub(super) const COMMANDS: [&str; 13] = [
+    "ban", "delete", "help", "invite", "kick", "me", "mute", "nick", "quit", "revoke", "slow",
+    "topic", "who",
+];
 
 impl Entry<'_> {
     pub(super) fn read(text: &str) -> Entry<'_> {
@@ -63,12 +75,51 @@ impl Entry<'_> {
             "nick" if rest.is_empty() => Entry::Incomplete("/nick NAME"),
             "nick" => Entry::Nick(rest),
             "topic" => Entry::Topic((!rest.is_empty()).then_some(rest)),
+            "mute" => match with_number(rest) {
+                Some((name, minutes)) => Entry::Moderate(Moderation::Mute {
+                    name: name.into(),
+                    seconds: minutes * 60,
+                }),
+                None => Entry::Incomplete("/mute NAME MINUTES"),
+            },
+            "ban" => match with_number(rest) {
+                Some((name, minutes)) => Entry::Moderate(Moderation::Ban {
+                    name: name.into(),
+                    seconds: minutes * 60,
+                }),
+                None => Entry::Incomplete("/ban NAME MINUTES"),
+            },
+            "kick" if rest.is_empty() => Entry::Incomplete("/kick NAME"),
+            "kick" => Entry::Moderate(Moderation::Kick { name: rest.into() }),
+            "delete" if rest.is_empty() => Entry::Incomplete("/delete NAME"),
+            "delete" => Entry::Delete(rest),
+            "slow" => match number(rest) {
+                Some(seconds) => Entry::Moderate(Moderation::Slow { seconds }),
+                None => Entry::Incomplete("/slow SECONDS"),
+            },
+            "invite" => match number(rest) {
+                Some(hours) => Entry::Moderate(Moderation::Invite {
+                    seconds: hours * 3600,
+                }),
+                None => Entry::Incomplete("/invite HOURS"),
+            },
+            "revoke" => Entry::Moderate(Moderation::Revoke),
             "help" => Entry::Help,
             "who" => Entry::Who,
             "quit" => Entry::Quit,
             _ => Entry::Unknown(name),
         }
     }
+}
+
+/// A name, which may have spaces, and the number behind it.
+fn with_number(text: &str) -> Option<(&str, u64)> {
+    let (name, digits) = text.rsplit_once(char::is_whitespace)?;
+    Some((name.trim_end(), number(digits)?))
+}
+
+fn number(digits: &str) -> Option<u64> {
+    digits.parse::<u32>().ok().map(u64::from)
 }
 
 #[cfg(test)]
@@ -87,6 +138,38 @@ mod tests {
             ("/me ", Entry::Incomplete("/me TEXT")),
             ("/topic", Entry::Topic(None)),
             ("/topic tea at 4", Entry::Topic(Some("tea at 4"))),
+            (
+                "/mute Bo 2 10",
+                Entry::Moderate(Moderation::Mute {
+                    name: "Bo 2".into(),
+                    seconds: 600,
+                }),
+            ),
+            ("/mute Bo", Entry::Incomplete("/mute NAME MINUTES")),
+            ("/mute Bo -1", Entry::Incomplete("/mute NAME MINUTES")),
+            (
+                "/BAN Bo 1",
+                Entry::Moderate(Moderation::Ban {
+                    name: "Bo".into(),
+                    seconds: 60,
+                }),
+            ),
+            ("/ban 9", Entry::Incomplete("/ban NAME MINUTES")),
+            ("/kick", Entry::Incomplete("/kick NAME")),
+            (
+                "/kick Bo",
+                Entry::Moderate(Moderation::Kick { name: "Bo".into() }),
+            ),
+            ("/delete", Entry::Incomplete("/delete NAME")),
+            ("/delete Bo 2", Entry::Delete("Bo 2")),
+            ("/slow 0", Entry::Moderate(Moderation::Slow { seconds: 0 })),
+            ("/slow", Entry::Incomplete("/slow SECONDS")),
+            (
+                "/invite 24",
+                Entry::Moderate(Moderation::Invite { seconds: 86_400 }),
+            ),
+            ("/invite 99999999999", Entry::Incomplete("/invite HOURS")),
+            ("/revoke", Entry::Moderate(Moderation::Revoke)),
             ("/shout x", Entry::Unknown("shout")),
             ("/etc/hosts", Entry::Unknown("etc/hosts")),
             ("/", Entry::Unknown("")),

@@ -83,7 +83,7 @@ pub(super) fn run(settings: ChatSettings) -> Result<(), String> {
         None => format!("guest-{:04}", random()? % 10_000),
     };
     let members = Members::default();
-    let mut conversation = Conversation::new(name, [secret()?, secret()?], keys, members.clone());
+    let mut conversation = Conversation::new(name, secret()?, keys, members.clone());
     let server = Server {
         tls: tls::trusted(&settings.trust)?,
         uri: uri_of(&settings.url),

@@ -18,7 +18,7 @@ use super::text::{mentions, printable};
 /// How often a name that is in use is replaced by the server's suggestion.
 pub(super) const NAMES_TRIED_MAX: u32 = 5;
 
-/// The room of one connection, and what is kept from one connection to the next: the position.
+/// The room of one connection, and what is kept from one connection to the next: the position and the session.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// The user's name on this connection.
@@ -31,6 +31,8 @@ pub(super) struct Room {
     members: Members,
     /// The position of the last message of the room that was shown.
     position: Option<String>,
+    /// The session that the server has given this user.
+    session: Option<String>,
     /// How many messages of the past are still to come.
     past: u64,
     /// The day of the last message.
@@ -70,6 +72,7 @@ impl Room {
         *self = Room {
             name: name.to_owned(),
             position: self.position.take(),
+            session: self.session.take(),
             day: self.day,
             members: self.members.clone(),
             ..Room::default()
@@ -82,6 +85,10 @@ impl Room {
 
     pub(super) fn position(&self) -> Option<&str> {
         self.position.as_deref()
+    }
+
+    pub(super) fn session(&self) -> Option<&str> {
+        self.session.as_deref()
     }
 
     pub(super) fn react(&mut self, message: ServerMessage<'_>, screen: &Screen) -> Reaction {
@@ -98,8 +105,10 @@ impl Room {
                 limits,
                 history,
                 topic,
+                session,
                 ..
             } => {
+                self.session = session.map(Cow::into_owned).or(self.session.take());
                 self.name = you.into_owned();
                 self.name_revision = revision;
                 self.welcomed_at = revision;
@@ -113,8 +122,12 @@ impl Room {
                 text,
                 time,
                 action,
+                position,
                 ..
             } => {
+                if let Some(position) = position {
+                    self.members.said(&from, &position);
+                }
                 let line = self.line(&from, &text, time, action, screen);
                 if from == self.name && !is_past {
                     Reaction::Own(id.map(Cow::into_owned), line)
@@ -143,8 +156,27 @@ impl Room {
                 by,
                 name,
                 seconds,
+                target,
                 ..
-            } => note(&moderation(&action, &by, name.as_deref(), seconds), screen),
+            } => {
+                if let Some(target) = target {
+                    self.members.deleted(&target);
+                }
+                note(&moderation(&action, &by, name.as_deref(), seconds), screen)
+            }
+            ServerMessage::Invitation {
+                invitation, until, ..
+            } => {
+                let day = screen.style().day(until);
+                let until = day.map_or_else(String::new, |day| format!(" until {day}"));
+                note(
+                    &format!(
+                        "whoever has this invitation may enter{until}: {}",
+                        printable(&invitation)
+                    ),
+                    screen,
+                )
+            }
             ServerMessage::Missed { messages } => note(
                 &format!("this client read too slowly: {messages} messages were skipped"),
                 screen,
@@ -283,7 +315,10 @@ impl Room {
         let text = printable(&reply.text);
         if !matches!(reply.about.as_deref(), Some("join" | "enter")) {
             return match reply.about.as_deref() {
-                Some("rename" | "topic" | "names") => Reaction::Show(format!("! {text}")),
+                Some(
+                    "rename" | "topic" | "names" | "mute" | "kick" | "ban" | "delete" | "slow"
+                    | "invite" | "revoke",
+                ) => Reaction::Show(format!("! {text}")),
                 _ => Reaction::Refused(reply.id.map(Cow::into_owned), text),
             };
         }

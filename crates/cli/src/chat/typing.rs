@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossterm::event;
 
-use yamabiko::chat::ClientMessage;
+use yamabiko::chat::{ClientMessage, Moderation};
 
 use super::completion::complete;
 use super::entry::{Entry, HELP};
@@ -129,6 +129,22 @@ fn handle(text: &str, shared: &Shared, screen: &Screen, members: &Members) -> Ne
             let topic = ClientMessage::Topic { text: topic.into() };
             return request(&topic, text, shared, screen);
         }
+        Entry::Moderate(moderation) => {
+            return request(&ClientMessage::Moderate(moderation), text, shared, screen);
+        }
+        Entry::Delete(name) => match members.newest_message_of(name) {
+            Some(position) => {
+                let delete = Moderation::Delete {
+                    position: position.into(),
+                };
+                return request(&ClientMessage::Moderate(delete), text, shared, screen);
+            }
+            None => format!(
+                "! no message of {} is here; nothing was sent{}",
+                printable(name),
+                screen.give_back(text)
+            ),
+        },
         Entry::Topic(None) => format!("* {}", members.topic()),
         Entry::Incomplete(form) => {
             format!("! write {form}; nothing was sent{}", screen.give_back(text))
