@@ -298,6 +298,29 @@ impl Chunk {
         (self.between(position, end).into(), 0)
     }
 
+    /// Lets `write` change the bytes of a record. Returns what it returns; false leaves the record as it was.
+    pub(super) fn overwrite(
+        &mut self,
+        start: u64,
+        end: u64,
+        write: impl FnOnce(&mut [u8]) -> bool,
+    ) -> bool {
+        let range = self.offset(start)..self.offset(end);
+        match &mut self.content {
+            Content::Packed(buffers) => buffers.bytes.get_mut(range).is_some_and(write),
+            Content::Single(record) => record.get_mut(range).is_some_and(write),
+            Content::Shared(record) => {
+                // Other logs, and sockets that are behind, have references to the same bytes.
+                let mut own = record.to_vec();
+                let written = own.get_mut(range).is_some_and(write);
+                if written {
+                    self.content = Content::Single(own);
+                }
+                written
+            }
+        }
+    }
+
     fn offset(&self, position: u64) -> usize {
         usize::try_from(position.saturating_sub(self.start)).unwrap_or(usize::MAX)
     }

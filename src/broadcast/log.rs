@@ -224,6 +224,17 @@ impl Log {
         Some(chunk.share(position, end))
     }
 
+    /// Lets `write` change the bytes of the record from `start` to `end`. Returns what it returns; false leaves the record as it was.
+    pub(super) fn overwrite(
+        &mut self,
+        start: u64,
+        end: u64,
+        write: impl FnOnce(&mut [u8]) -> bool,
+    ) -> bool {
+        self.chunk_at_mut(start)
+            .is_some_and(|chunk| chunk.overwrite(start, end, write))
+    }
+
     pub(super) fn chunk(&self, index: usize) -> Option<&Chunk> {
         self.chunks.get(index)
     }

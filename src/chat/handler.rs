@@ -15,7 +15,7 @@ use super::effects::Sink;
 use super::member::{Member, TOPIC_PREFIX, TYPING_PREFIX, Version};
 use super::message_rate::MessageRate;
 use super::page::Page;
-use super::protocol::{SUBPROTOCOL, SUBPROTOCOL_V2, with_position};
+use super::protocol::{SUBPROTOCOL, SUBPROTOCOL_V2, ServerMessage, with_position};
 use super::room::RoomDirectory;
 use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{ALL_METHODS, Route, page_of_room};
@@ -23,10 +23,10 @@ use super::rules::PRIVATE_PREFIX;
 use super::sessions::SessionKey;
 use super::subscribers::Subscribers;
 use crate::server::{
-    Admission, CloseCode, Closed, ConnectionId, Context, Handler, LagAction, LagPolicy, Message,
-    Missed, NotJoined, NotPublished, NotSent, OwnedMessage, Position, Published, Publisher,
-    Records, Refusal, Replay, Replayed, Request, RequestHead, Response, RoomHistory, Status,
-    Upgrade,
+    Admission, CloseCode, Closed, ConnectionId, Context, Erasure, Handler, LagAction, LagPolicy,
+    Message, Missed, NotJoined, NotPublished, NotSent, OwnedMessage, Position, Published,
+    Publisher, Records, Refusal, Replay, Replayed, Request, RequestHead, Response, RoomHistory,
+    Status, Upgrade,
 };
 use crate::tokens::TokenError;
 
@@ -326,6 +326,22 @@ impl Handler for Chat {
         }
     }
 
+    /// A moderator deletes a message. Only the server writes such a text: those of members are in messages of other types.
+    fn erases(&self, _: &str, message: Message<'_>) -> Option<Erasure> {
+        let json = message.as_text()?;
+        if !json.starts_with(MODERATED) {
+            return None;
+        }
+        match serde_json::from_str(json).ok()? {
+            ServerMessage::Moderated {
+                action,
+                target: Some(target),
+                ..
+            } if action == "delete" => Some(Erasure::new(target.parse().ok()?, DELETED)),
+            _ => None,
+        }
+    }
+
     fn numbered(&self, _: &str, position: Position, message: Message<'_>) -> Option<OwnedMessage> {
         let numbered = with_position(message.as_text()?, position)?;
         Some(OwnedMessage::Text(numbered))
@@ -381,6 +397,11 @@ impl Chat {
         }
     }
 }
+
+/// What a moderator does begins with it, as JSON.
+const MODERATED: &str = r#"{"type":"moderated""#;
+/// A deleted message, without its position.
+const DELETED: &str = r#"{"type":"deleted"}"#;
 
 /// A password is looked at again after this time. A comparison takes some ten milliseconds.
 const PASSWORD_LOOK: Duration = Duration::from_millis(10);

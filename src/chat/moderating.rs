@@ -2,8 +2,8 @@
 //!
 //! The creator of a room and operators moderate it; an operator's token grants publishing to `/moderate/{room}`. What was done is
 //! published to the room, with the name of the moderator, and is part of the room's history. So a client that reads the history also gets
-//! the deletion of a message that it has got before. The server itself does not change the history: a deleted message stays in it until
-//! it is forgotten.
+//! the deletion of a message that it has got before. The deletion takes the message's text out of the history
+//! ([`Handler::erases`](crate::server::Handler::erases)).
 
 use std::borrow::Cow;
 

@@ -386,6 +386,12 @@ pub enum ServerMessage<'a> {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         position: Option<Cow<'a, str>>,
     },
+    /// In the place of a message of the past that a moderator has deleted.
+    Deleted {
+        /// Its place in the room's history.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        position: Option<Cow<'a, str>>,
+    },
     /// An invitation to the private room, for the moderator that has asked for it.
     Invitation {
         /// The `id` of the request.

@@ -368,6 +368,7 @@ impl FanOut {
         let Some(content) = message.to_backplane(link.next_id(), except) else {
             return;
         };
+        let content = content.with_erasure(self.rooms.erasure_of(message));
         let room = message.room();
         let bytes = room.len() + content.bytes();
         let workers = self.outbound.all_workers().clone();

@@ -7,7 +7,7 @@ use super::backplane::GapNotice;
 use super::cluster::ClusterEvent;
 use super::context::Context;
 use super::failure::Failure;
-use super::history::{Position, Replayed, RoomHistory};
+use super::history::{Erasure, Position, Replayed, RoomHistory};
 use super::lag::{LagPolicy, Missed};
 use super::not_published::{NotPublished, Published};
 use super::publisher::Publisher;
@@ -271,6 +271,22 @@ pub trait Handler: Send + Sync + 'static {
         message: Message<'_>,
     ) -> Option<OwnedMessage> {
         let _ = (room, position, message);
+        None
+    }
+
+    /// Whether a message that is published to a room with [history](Handler::history) takes an earlier one out of it, for example because a
+    /// moderator has deleted it. Called on the worker that puts the message in order, before it has its place, and with a
+    /// [backplane](super::Backplane) also when the message comes back or is loaded. Default: it does not.
+    ///
+    /// The earlier message keeps its offset, and its text is gone: from the memory of all workers, and from where the backplane keeps it, if
+    /// that can ([`BackplaneMessage::erases`](super::BackplaneMessage::erases)). Subscribers that come later or come back get
+    /// [`Erasure::instead`], as [`numbered`](Handler::numbered) writes it, filled up with spaces to the same length. If a
+    /// subscriber has got a part of the message, or the text is longer than the message in any of its encodings, the room forgets
+    /// it and all messages in front of it instead ([`Gap::Forgotten`](super::Gap::Forgotten)). A message that the room does not keep is left alone.
+    ///
+    /// A panic counts as `None`. Cost: this call for each message of such a room.
+    fn erases(&self, room: &str, message: Message<'_>) -> Option<Erasure> {
+        let _ = (room, message);
         None
     }
 

@@ -188,6 +188,26 @@ pub enum Gap {
     OtherEpoch,
 }
 
+/// A message of the past is to be erased: see [`Handler::erases`](super::Handler::erases).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Erasure {
+    /// The place behind the message.
+    pub position: Position,
+    /// The text in its place, which keeps the message's offset. It is filled up with spaces to the length of the message.
+    pub instead: String,
+}
+
+impl Erasure {
+    /// Erases the message in front of this place. This text is in its place.
+    pub fn new(position: Position, instead: impl Into<String>) -> Erasure {
+        Erasure {
+            position,
+            instead: instead.into(),
+        }
+    }
+}
+
 const EPOCH_DIGITS: usize = 16;
 
 #[cfg(test)]

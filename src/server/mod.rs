@@ -162,7 +162,9 @@ pub use context::Context;
 pub use failure::Failure;
 pub use handler::{Admission, Closed, Handler};
 pub use histogram::Histogram;
-pub use history::{Gap, HistoryLimits, InvalidPosition, Position, Replay, Replayed, RoomHistory};
+pub use history::{
+    Erasure, Gap, HistoryLimits, InvalidPosition, Position, Replay, Replayed, RoomHistory,
+};
 pub use lag::{LagAction, LagPolicy, Missed};
 pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
 pub use listeners::{CannotListen, ListeningSocket};
@@ -843,7 +845,7 @@ fn history_rules<H: Handler>(config: &Config, handler: &Arc<H>) -> Option<Histor
     if config.history.is_none() && backplane.is_none() {
         return None;
     }
-    let (asked, numbers) = (handler.clone(), handler.clone());
+    let (asked, numbers, erases) = (handler.clone(), handler.clone(), handler.clone());
     let keeps = config.history.is_some();
     let limits = config.history.unwrap_or_default();
     Some(HistoryRules {
@@ -857,6 +859,9 @@ fn history_rules<H: Handler>(config: &Config, handler: &Arc<H>) -> Option<Histor
             catch(|| numbers.numbered(room, position, message))
                 .ok()
                 .flatten()
+        }),
+        erases: Box::new(move |room, message| {
+            catch(|| erases.erases(room, message)).ok().flatten()
         }),
         shares: backplane.map(|backplane| shares_fn(backplane, handler) as Box<_>),
     })

@@ -13,7 +13,7 @@ use super::cluster::ClusterEvent;
 use super::context::Context;
 use super::failure::Failure;
 use super::handler::{Admission, Closed, Handler};
-use super::history::{Position, Replayed, RoomHistory};
+use super::history::{Erasure, Position, Replayed, RoomHistory};
 use super::lag::{LagPolicy, Missed};
 use super::not_published::{NotPublished, Published};
 use super::publisher::Publisher;
@@ -229,6 +229,13 @@ impl<M: Mount, F: Handler> Handler for WithFallback<M, F> {
         match self.mounted.takes_room(room) {
             true => self.mounted.history(room),
             false => self.fallback.history(room),
+        }
+    }
+
+    fn erases(&self, room: &str, message: Message<'_>) -> Option<Erasure> {
+        match self.mounted.takes_room(room) {
+            true => self.mounted.erases(room, message),
+            false => self.fallback.erases(room, message),
         }
     }
 

@@ -80,6 +80,7 @@ fn every_example_of_the_server_is_written_as_the_server_writes_it() {
     assert_eq!(
         types,
         [
+            "deleted",
             "error",
             "invitation",
             "joined",

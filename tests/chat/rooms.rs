@@ -186,3 +186,33 @@ fn operator_moderates_every_room_and_enters_private_ones() {
     bo.text(r#"{"type":"slow","seconds":5}"#);
     assert_eq!(read_type(&mut bo, "error")["code"], "not_moderator");
 }
+
+#[test]
+fn deleted_message_is_gone_for_those_who_come_later_and_its_position_stays() {
+    with_1_and_3_workers(|config| {
+        let server = start(config);
+        let mut aiko = entered(&server, "open", "Aiko", json!({"create": "listed"}));
+        for text in ["one", "a secret", "three"] {
+            aiko.text(&json!({"type": "message", "text": text}).to_string());
+        }
+        let [one, secret, _] = [0; 3].map(|_| read_type(&mut aiko, "message"));
+        aiko.text(&json!({"type": "delete", "position": secret["position"]}).to_string());
+        assert_eq!(
+            read_type(&mut aiko, "moderated")["target"],
+            secret["position"]
+        );
+        // Somebody new, and somebody who has missed it.
+        for (name, from) in [("Bo", json!({})), ("Cy", json!({"after": one["position"]}))] {
+            let (mut late, welcome) = entering(&server, "open", &enter(name, from));
+            assert_eq!(welcome["history"]["gap"], "none");
+            let past = welcome["history"]["messages"].as_u64().expect("a number");
+            let past: Vec<Value> = (0..past).map(|_| read(&mut late)).collect();
+            let of_secret = past
+                .iter()
+                .find(|one| one["position"] == secret["position"]);
+            let deleted = json!({"type": "deleted", "position": secret["position"]});
+            assert_eq!(of_secret, Some(&deleted));
+            assert!(past.iter().any(|one| one["text"] == "three"), "{past:?}");
+        }
+    });
+}

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use yamabiko::server::{
-    Admission, CloseCode, Config, Context, DeflateConfig, Gap, Handler, HistoryLimits, LagPolicy,
-    Message, NotJoined, OwnedMessage, Position, Refusal, Replay, Replayed, RoomHistory, Upgrade,
+    Admission, CloseCode, Config, Context, DeflateConfig, Erasure, Gap, Handler, HistoryLimits,
+    LagPolicy, Message, NotJoined, OwnedMessage, Position, Refusal, Replay, Replayed, RoomHistory,
+    Upgrade,
 };
+use yamabiko_testing::inflate::inflate_message;
 use yamabiko_testing::socket::{Client, TestServer, config, with_1_and_3_workers};
 
 const ROOM: &str = "kept";
@@ -28,6 +30,12 @@ impl Handler for Kept {
     fn numbered(&self, _: &str, at: Position, message: Message<'_>) -> Option<OwnedMessage> {
         let text = message.as_text()?;
         Some(OwnedMessage::Text(format!("{at} {text}")))
+    }
+
+    /// `erase epoch-offset text`
+    fn erases(&self, _: &str, message: Message<'_>) -> Option<Erasure> {
+        let (position, text) = message.as_text()?.strip_prefix("erase ")?.split_once(' ')?;
+        Some(Erasure::new(position.parse().ok()?, text))
     }
 
     /// `latest 7`, `after epoch-offset`, `live`, `leave`; anything else is published.
@@ -115,6 +123,18 @@ fn join_after(client: &mut Client, position: Position) -> Joined {
 /// The next message: its position and its text.
 fn receive(client: &mut Client) -> (Position, String) {
     let message = client.read_text();
+    let (position, text) = message.split_once(' ').expect("a position");
+    (position.parse().expect("a position"), text.to_owned())
+}
+
+/// The same, if it may be compressed.
+fn receive_inflated(client: &mut Client) -> (Position, String) {
+    let frame = client.read_frame();
+    let bytes = match frame.compressed {
+        true => inflate_message(&[], &frame.payload).bytes,
+        false => frame.payload,
+    };
+    let message = String::from_utf8(bytes).expect("a text");
     let (position, text) = message.split_once(' ').expect("a position");
     (position.parse().expect("a position"), text.to_owned())
 }
@@ -311,6 +331,93 @@ fn subscribers_with_and_without_compression_get_the_same_past() {
                 assert_eq!(receive(&mut client).1, text);
             }
         }
+    });
+}
+
+#[test]
+fn erased_message_keeps_its_offset_and_its_text_is_in_no_log() {
+    const SECRET: &str = "the secret words of somebody";
+    with_1_and_3_workers(|config| {
+        let config = Config {
+            deflate: Some(DeflateConfig {
+                threshold_bytes: 1,
+                ..DeflateConfig::default()
+            }),
+            ..with_history(config)
+        };
+        let server = TestServer::start(config, keeping(100));
+        let open = |offer: &str| match offer {
+            "" => Client::open(server.address),
+            offer => Client::connect(server.address).offering(offer),
+        };
+        // Subscribers of each encoding, so that each log has the messages as they were published.
+        let offers = [
+            "permessage-deflate",
+            "permessage-deflate; server_max_window_bits=9",
+            "",
+        ];
+        let mut early = offers.map(&open);
+        for client in &mut early {
+            client.text("latest 0");
+            assert!(client.read_text().starts_with("joined"));
+        }
+        // A short one, one that is compressed, and one that the logs share.
+        let secrets = [1, 100, 2_000].map(|times| SECRET.repeat(times));
+        let texts = |secret: &String| ["before".to_owned(), secret.clone(), "behind".to_owned()];
+        let last = publish(&server, secrets.iter().flat_map(texts));
+        let begin = Position::new(last.epoch(), last.offset() - 9);
+        for client in &mut early {
+            (0..9).for_each(|_| _ = client.read_frame());
+        }
+        let erase = |offset: u64| format!("erase {} gone", begin.plus(offset));
+        publish(&server, [2, 5, 8].map(erase).into_iter());
+        for offer in offers {
+            let mut late = open(offer);
+            late.text("latest 100");
+            assert!(late.read_text().ends_with(" 12 None"));
+            for offset in 1..=9 {
+                let (position, text) = receive_inflated(&mut late);
+                assert_eq!(position, begin.plus(offset));
+                match offset % 3 {
+                    1 => assert_eq!(text, "before"),
+                    2 => assert_eq!(text.trim_end(), "gone"),
+                    _ => assert_eq!(text, "behind"),
+                }
+            }
+            assert!(receive_inflated(&mut late).1.starts_with("erase "));
+        }
+        // Who had the messages before is told by the message that has erased them.
+        for client in &mut early {
+            for _ in 0..3 {
+                assert!(receive_inflated(client).1.starts_with("erase "));
+            }
+        }
+    });
+}
+
+#[test]
+fn message_that_is_shorter_than_the_text_in_its_place_is_forgotten_with_all_in_front_of_it() {
+    with_1_and_3_workers(|config| {
+        let server = TestServer::start(with_history(config), keeping(100));
+        let last = publish(
+            &server,
+            ["one", "two", "three"].map(str::to_owned).into_iter(),
+        );
+        let begin = Position::new(last.epoch(), 0);
+        let unknown = Position::new(last.epoch().wrapping_add(1), 2);
+        let erase = |position: Position| format!("erase {position} gone");
+        // A place of another epoch, and places without a message, change nothing.
+        let nothing = [unknown, begin, begin.plus(99)].map(erase);
+        publish(&server, nothing.into_iter());
+        let mut whole = Client::open(server.address);
+        assert_eq!(join_after(&mut whole, begin).messages, 6);
+        publish(&server, [erase(begin.plus(2))].into_iter());
+        let mut late = Client::open(server.address);
+        let joined = join_after(&mut late, begin);
+        assert_eq!((joined.messages, joined.gap), (5, Gap::Forgotten));
+        assert_eq!(receive(&mut late), (begin.plus(3), "three".to_owned()));
+        let mut behind = Client::open(server.address);
+        assert_eq!(join_after(&mut behind, begin.plus(2)).gap, Gap::None);
     });
 }
 

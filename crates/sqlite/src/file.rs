@@ -59,6 +59,8 @@ fn open(path: &Path, settings: &SqliteSettings) -> Result<DataFile, OpenErrorRea
     schema::migrate(&mut connection)?;
     let bytes_max = settings.file_bytes_max.max(FILE_BYTES_MIN);
     set_pages_max(&connection, bytes_max)?;
+    // What is deleted from a page is overwritten in it, which costs no write of its own.
+    connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
     // The mark of the run is on the disk before the first message.
     set_durability(&connection, Durability::Full)?;
     let run = begin_run(&mut connection, path, settings.durability)?;

@@ -3,7 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::time::Duration;
-use yamabiko::server::RoomHistory;
+use yamabiko::server::{Erasure, RoomHistory};
 
 /// A row of the table `rooms`.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,6 +159,26 @@ impl Room {
             room: self.id,
             offset: stored(self.head),
         })
+    }
+
+    /// A message of the room is another text from now on, under the same offset.
+    pub(crate) fn erase(&mut self, file: &Connection, erasure: &Erasure) -> rusqlite::Result<()> {
+        if erasure.position.epoch() != self.epoch {
+            return Ok(());
+        }
+        let offset = stored(erasure.position.offset());
+        let select = "SELECT octet_length(message) FROM messages WHERE room = ? AND offset = ?";
+        let old = file
+            .query_row(select, params![self.id, offset], |row| row.get::<_, i64>(0))
+            .optional()?;
+        let Some(old) = old else { return Ok(()) };
+        file.execute(
+            "UPDATE messages SET message = ? WHERE room = ? AND offset = ?",
+            params![erasure.instead, self.id, offset],
+        )?;
+        let new = framed(erasure.instead.len() as u64);
+        self.bytes = (self.bytes + new).saturating_sub(framed(old.cast_unsigned()));
+        Ok(())
     }
 
     /// Drops the oldest messages beyond the room's limits. A room is left some messages above them, so that not every message drops

@@ -70,6 +70,17 @@ impl Store {
         batches: &[RoomBatch],
         now: Time,
     ) -> rusqlite::Result<Vec<Position>> {
+        let messages = batches.iter().flat_map(|batch| &batch.messages);
+        match messages
+            .filter(|message| message.erases().is_some())
+            .count()
+        {
+            0 => self.insert(batches, now),
+            _ => self.erasing(|store| store.insert(batches, now)),
+        }
+    }
+
+    fn insert(&mut self, batches: &[RoomBatch], now: Time) -> rusqlite::Result<Vec<Position>> {
         let bytes_max = self.file.bytes_max;
         self.change(now, |changes| {
             changes.make_space(bytes_needed(batches), bytes_max)?;
@@ -77,6 +88,30 @@ impl Store {
             changes.enforce_limits()?;
             positions
         })
+    }
+
+    /// What the call removes is nowhere in the file and its write-ahead log when this returns.
+    fn erasing<T>(
+        &mut self,
+        call: impl FnOnce(&mut Store) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.overwrite_deleted("ON")?;
+        let result = call(self);
+        self.overwrite_deleted("FAST")?;
+        if result.is_ok() {
+            // The log still has the pages as they were. If it cannot be emptied now, the next checkpoint does it.
+            let emptied =
+                self.file
+                    .connection
+                    .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
+            drop(emptied);
+        }
+        result
+    }
+
+    fn overwrite_deleted(&self, how: &str) -> rusqlite::Result<()> {
+        let file = &self.file.connection;
+        file.pragma_update_and_check(None, "secure_delete", how, |_| Ok(()))
     }
 
     /// The bytes of the file at most.
@@ -348,6 +383,9 @@ impl Changes<'_> {
             let bytes = framed(message.payload().len() as u64);
             if let Some(row) = room.take_next(bytes, now) {
                 insert.execute(params![row.room, row.offset, now, column(message)])?;
+            }
+            if let Some(erasure) = message.erases() {
+                room.erase(file, erasure)?;
             }
         }
         Ok(first)

@@ -297,6 +297,20 @@ impl SharedLog {
         self.exclude(except, start);
     }
 
+    /// Lets `write` change the bytes of the record that so many records are behind, whose number stays. It must leave a whole record, or
+    /// return false and change nothing. Returns whether the record was changed: not if a subscription has written a part of it.
+    ///
+    /// Subscriptions that have not written the record get the new bytes. Cost: O(N) for N subscriptions.
+    pub fn overwrite(&mut self, behind: u64, write: impl FnOnce(&mut [u8]) -> bool) -> bool {
+        let start = self.log.start_of_last(behind.saturating_add(1));
+        let end = self.log.start_of_last(behind);
+        let is_within = |one: &Subscription| start < one.cursor() && one.cursor() < end;
+        if start == end || self.subscriptions.all().iter().any(is_within) {
+            return false;
+        }
+        self.log.overwrite(start, end, write)
+    }
+
     /// `except` does not receive the record that was appended at `start`.
     fn exclude(&mut self, except: SubscriptionId, start: u64) {
         let end = self.log.head();

@@ -361,6 +361,7 @@ const handlers = {
   topic: topicReceived,
   typing: ({ name }) => name !== own.name && typing.received(name),
   moderated,
+  deleted: placed,
   invitation,
   missed,
   error: refused,

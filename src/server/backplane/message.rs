@@ -2,6 +2,7 @@
 
 use crate::reactor::SocketKey;
 use crate::server::connection_id::ConnectionId;
+use crate::server::history::Erasure;
 use crate::websocket::Message;
 use crate::websocket::frame::{Opcode, encode};
 use std::fmt;
@@ -17,6 +18,7 @@ pub struct BackplaneMessage {
     /// The frame that is not compressed: nodes append it to their logs. `frame[payload_at..]` is the payload.
     frame: Arc<[u8]>,
     payload_at: usize,
+    erases: Option<Arc<Erasure>>,
 }
 
 impl BackplaneMessage {
@@ -39,6 +41,7 @@ impl BackplaneMessage {
             is_text: message.opcode() == Opcode::Text,
             payload_at: frame.len() - payload.len(),
             frame: frame.into(),
+            erases: None,
         }
     }
 
@@ -46,6 +49,15 @@ impl BackplaneMessage {
     #[must_use]
     pub fn with_except(self, except: Option<NodeConnection>) -> BackplaneMessage {
         BackplaneMessage { except, ..self }
+    }
+
+    /// The same message, which takes an earlier one of the room out of the history.
+    #[must_use]
+    pub fn with_erasure(self, erasure: Option<Erasure>) -> BackplaneMessage {
+        BackplaneMessage {
+            erases: erasure.map(Arc::new),
+            ..self
+        }
     }
 
     /// A random number that no other publication has.
@@ -61,6 +73,12 @@ impl BackplaneMessage {
     /// Whether it is a text. Otherwise it is binary.
     pub fn is_text(&self) -> bool {
         self.is_text
+    }
+
+    /// Which earlier message of the room it takes out of the history: an engine that keeps messages keeps this text in its place, under the
+    /// same offset. It is told once, when the message is published. See [`Handler::erases`](crate::server::Handler::erases).
+    pub fn erases(&self) -> Option<&Erasure> {
+        self.erases.as_deref()
     }
 
     /// The payload. That of a text is UTF-8.
@@ -87,6 +105,7 @@ impl BackplaneMessage {
             is_text,
             frame,
             payload_at,
+            erases: None,
         }
     }
 

@@ -20,7 +20,9 @@
 //! each other log. The age is checked by marks, as that of waiting messages is (`server/lag.rs`).
 
 use crate::broadcast::{LagLimits, Log};
-use crate::server::history::{Gap, HistoryLimits, Position, Replay, Replayed, RoomHistory};
+use crate::server::history::{
+    Erasure, Gap, HistoryLimits, Position, Replay, Replayed, RoomHistory,
+};
 use crate::server::lag::Ages;
 use crate::time::Timestamp;
 use crate::websocket::{Message, OwnedMessage};
@@ -36,6 +38,8 @@ pub(in crate::server) struct HistoryRules {
     pub(in crate::server) of_room: Box<OfRoom>,
     /// The message with its position in it. `None`: it is published unchanged.
     pub(in crate::server) numbered: Box<Numbered>,
+    /// Whether a message takes an earlier one out of the history.
+    pub(in crate::server) erases: Box<Erases>,
     /// Whether a room is one of the backplane. `None`: there is no backplane.
     pub(in crate::server) shares: Option<Box<Shares>>,
 }
@@ -44,6 +48,8 @@ type Shares = dyn Fn(&str) -> bool + Send + Sync;
 
 type OfRoom = dyn Fn(&str) -> Option<RoomHistory> + Send + Sync;
 type Numbered = dyn Fn(&str, Position, Message<'_>) -> Option<OwnedMessage> + Send + Sync;
+
+type Erases = dyn Fn(&str, Message<'_>) -> Option<Erasure> + Send + Sync;
 
 impl fmt::Debug for HistoryRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -206,6 +212,23 @@ impl Histories {
         message: Message<'_>,
     ) -> Option<OwnedMessage> {
         (self.rules.as_ref()?.numbered)(room, position, message)
+    }
+
+    /// Whether a message takes an earlier one out of the history.
+    pub(super) fn erases(&self, room: &str, message: Message<'_>) -> Option<Erasure> {
+        (self.rules.as_ref()?.erases)(room, message)
+    }
+
+    /// How many messages are behind the one in front of this place, if that is kept.
+    pub(super) fn kept_behind(&self, room: &str, position: Position) -> Option<u64> {
+        let kept = self.rooms.get(room)?;
+        let behind = kept.head.offset().checked_sub(position.offset())?;
+        (position.epoch() == kept.head.epoch() && behind < kept.messages).then_some(behind)
+    }
+
+    /// The room forgets all but its newest messages. Returns how many are kept.
+    pub(super) fn forget_before(&mut self, room: &Arc<str>, messages: u64, log: &Log) -> u64 {
+        self.keep(room, messages, log)
     }
 
     /// A message was appended to the room's plain log. Returns how many messages are kept now.

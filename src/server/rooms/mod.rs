@@ -46,7 +46,7 @@ pub(super) use publication::{Outcome, PublisherOf, SharedMessage, write_fragment
 pub(super) use sent::Sent;
 pub(super) use subscription::{Subscription, Subscriptions};
 
-use super::history::{Position, Replay, Replayed, RoomHistory};
+use super::history::{Erasure, Position, Replay, Replayed, RoomHistory};
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, Lagging, MetricsSnapshot, RoomCounts, RoomLag};
 use crate::broadcast::{Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped};
@@ -59,7 +59,7 @@ use encoding::Encoding;
 use history::Histories;
 use lag::{LagWatch, LogLag};
 use log_set::LogSet;
-use publication::{EncodedFrames, LocalMessage};
+use publication::{EncodedFrames, LocalMessage, overwrite_frame};
 use room_logs::RoomLogs;
 use sent::{Beginnings, SentTable};
 use std::collections::{HashMap, HashSet};
@@ -478,7 +478,48 @@ impl RoomTable {
     fn number_at(&self, message: &SharedMessage, position: Position) -> SharedMessage {
         let numbered =
             |content: Message<'_>| self.histories.numbered(message.room(), position, content);
-        message.numbered(position, numbered)
+        message
+            .numbered(position, numbered)
+            .erasing(self.erasure_of(message))
+    }
+
+    /// On the room's owner: which earlier message this one takes out of the history.
+    pub(super) fn erasure_of(&self, message: &SharedMessage) -> Option<Erasure> {
+        self.histories.erases(message.room(), message.content()?)
+    }
+
+    /// Takes the text of a message out of all logs of its room. It keeps its offset.
+    fn erase(&mut self, name: &str, erasure: &Erasure) {
+        let Some(behind) = self.histories.kept_behind(name, erasure.position) else {
+            return;
+        };
+        let Some((name, &logs)) = self.by_name.get_key_value(name) else {
+            return;
+        };
+        let name = name.clone();
+        let instead = Message::Text(&erasure.instead);
+        let numbered = self.histories.numbered(&name, erasure.position, instead);
+        let text = match &numbered {
+            Some(OwnedMessage::Text(text)) => text,
+            _ => &erasure.instead,
+        };
+        let mut is_erased = true;
+        for (_, id) in logs.iter() {
+            if let Some(log) = log_mut(&mut self.logs, id) {
+                is_erased &= log
+                    .shared
+                    .overwrite(behind, |frame| overwrite_frame(text, frame));
+            }
+        }
+        if is_erased {
+            return;
+        }
+        let plain = logs.get(Encoding::Plain);
+        if let Some(plain) = plain.and_then(|plain| log_of(&self.logs, plain)) {
+            let log = plain.shared.log();
+            let kept = self.histories.forget_before(&name, behind, log);
+            self.keep_messages(logs, kept);
+        }
     }
 
     /// The room has a history from now on, if it is to have one. False: it is not.
@@ -742,10 +783,14 @@ impl RoomTable {
         let Some(position) = self.histories.next_position(name) else {
             return;
         };
+        let erasure = self.histories.erases(name, message);
         let numbered = self.histories.numbered(name, position, message);
         let message = numbered.as_ref().map_or(message, OwnedMessage::as_message);
         self.append(name, LocalMessage::new(message), except);
         self.keep(name, position);
+        if let Some(erasure) = erasure {
+            self.erase(name, &erasure);
+        }
     }
 
     /// Appends a message that the room's owner has put in order.
@@ -757,6 +802,9 @@ impl RoomTable {
         message.count_reached(self.counts.deliveries.wrapping_sub(before));
         if let Some(position) = position.filter(|_| is_kept) {
             self.keep(message.room(), position);
+            if let Some(erasure) = message.erases() {
+                self.erase(message.room(), erasure);
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::encoding::Encoding;
 use crate::broadcast::{ChunkPool, SharedLog, SubscriptionId};
 use crate::server::backplane::{BackplaneMessage, NodeConnection};
 use crate::server::connection_id::ConnectionId;
-use crate::server::history::Position;
+use crate::server::history::{Erasure, Position};
 use crate::server::not_published::{NotPublished, Published};
 use crate::server::receipt::{Receipt, Reply, receipt};
 use crate::websocket::deflate::WindowBits;
@@ -121,6 +121,8 @@ pub(crate) struct SharedMessage {
     compressed: Option<Arc<CompressedFrames>>,
     /// `None`: nobody wants to know what becomes of it.
     outcome: Option<Arc<Outcome>>,
+    /// In a room with history: which earlier message it takes out of it.
+    erases: Option<Arc<Erasure>>,
 }
 
 /// What the publisher of a message wants to know.
@@ -208,6 +210,7 @@ impl SharedMessage {
             plain,
             compressed,
             outcome: None,
+            erases: None,
         }
     }
 
@@ -238,6 +241,7 @@ impl SharedMessage {
             plain: message.frame().clone(),
             compressed,
             outcome: None,
+            erases: None,
         }
     }
 
@@ -296,11 +300,26 @@ impl SharedMessage {
             plain,
             compressed,
             outcome: self.outcome.clone(),
+            erases: self.erases.clone(),
         }
     }
 
+    /// The same message, which takes an earlier one out of the history of its room.
+    pub(crate) fn erasing(self, erasure: Option<Erasure>) -> SharedMessage {
+        SharedMessage {
+            erases: erasure.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// Which earlier message it takes out of the history of its room.
+    #[inline]
+    pub(crate) fn erases(&self) -> Option<&Erasure> {
+        self.erases.as_deref()
+    }
+
     /// The message in its plain frame.
-    fn content(&self) -> Option<Message<'_>> {
+    pub(super) fn content(&self) -> Option<Message<'_>> {
         let (&first, rest) = self.plain.split_first()?;
         let length_bytes = match rest.first()? {
             126 => 3,
@@ -370,6 +389,28 @@ pub(crate) fn write_frame(message: Message<'_>, output: &mut Vec<u8>) {
     encode(true, message.opcode(), None, message.as_bytes(), output);
 }
 
+/// Writes a text in the place of another frame, filled up with spaces. False: the frame is shorter, and stays as it is.
+pub(crate) fn overwrite_frame(text: &str, frame: &mut [u8]) -> bool {
+    let header_bytes = match frame.len() {
+        ..=127 => 2,
+        128..=0x1_0003 => 4,
+        _ => HEADER_BYTES_MAX,
+    };
+    let payload_bytes = frame.len().saturating_sub(header_bytes);
+    if text.len() > payload_bytes {
+        return false;
+    }
+    let mut written = Vec::with_capacity(frame.len());
+    let mut payload = text.as_bytes().to_vec();
+    payload.resize(payload_bytes, b' ');
+    encode(true, Opcode::Text, None, &payload, &mut written);
+    let fits = written.len() == frame.len();
+    if fits {
+        frame.copy_from_slice(&written);
+    }
+    fits
+}
+
 /// Appends one frame of a message that is sent in fragments.
 pub(crate) fn write_fragment(fragment: Fragment<'_>, opcode: Opcode, output: &mut Vec<u8>) {
     encode(
@@ -410,3 +451,37 @@ fn frame_bytes_max(message: Message<'_>) -> usize {
 
 /// A server's frames have no masking key.
 const HEADER_BYTES_MAX: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame_of(payload_bytes: usize) -> Vec<u8> {
+        let mut frame = Vec::new();
+        write_frame(Message::Text(&"x".repeat(payload_bytes)), &mut frame);
+        frame
+    }
+
+    #[test]
+    fn text_in_the_place_of_a_frame_has_its_length_whatever_header_that_has() {
+        for payload_bytes in [3, 124, 125, 126, 127, 0xFFFF, 0x1_0000] {
+            let mut frame = frame_of(payload_bytes);
+            let length = frame.len();
+            assert!(overwrite_frame("gön", &mut frame) == (payload_bytes > 3));
+            assert_eq!(frame.len(), length);
+            let text = format!("gön{}", " ".repeat(payload_bytes.saturating_sub(4)));
+            let mut expected = Vec::new();
+            write_frame(Message::Text(&text), &mut expected);
+            assert_eq!(frame == expected, payload_bytes > 3, "{payload_bytes}");
+        }
+    }
+
+    #[test]
+    fn text_may_be_as_long_as_the_payload_and_no_longer() {
+        let mut frame = frame_of(4);
+        assert!(overwrite_frame("gone", &mut frame));
+        let before = frame.clone();
+        assert!(!overwrite_frame("gone!", &mut frame));
+        assert_eq!(frame, before);
+    }
+}

@@ -195,7 +195,8 @@ impl Room {
         | ServerMessage::Joined { position, .. }
         | ServerMessage::Left { position, .. }
         | ServerMessage::Topic { position, .. }
-        | ServerMessage::Moderated { position, .. }) = message
+        | ServerMessage::Moderated { position, .. }
+        | ServerMessage::Deleted { position }) = message
         else {
             return false;
         };

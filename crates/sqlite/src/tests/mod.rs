@@ -8,10 +8,11 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use proptest::prelude::*;
-use yamabiko::server::{BackplaneMessage, Message, Position, RoomHistory};
+use yamabiko::server::{BackplaneMessage, Erasure, Message, Position, RoomHistory};
 
 use crate::error::OpenErrorReason;
 use crate::file::DataFile;
+use crate::records::RecordChanges;
 use crate::room::Time;
 use crate::settings::{Durability, SqliteSettings};
 use crate::store::{RoomBatch, Store};
@@ -118,6 +119,87 @@ fn offsets_and_messages_go_on_after_a_restart() {
             ["one", "two", "three"].map(str::to_owned).to_vec()
         )
     );
+}
+
+#[test]
+fn records_are_loaded_in_the_order_of_their_last_changes_and_none_is_missing_after_a_kill() {
+    let folder = Folder::new("records");
+    let settings = SqliteSettings::default();
+    let changes = |changes: &[(&str, Option<&str>)]| -> RecordChanges {
+        let change = |(name, text): &(&str, Option<&str>)| ((*name).into(), text.map(Into::into));
+        changes.iter().map(change).collect()
+    };
+    let mut store = folder.open(&settings);
+    for set in [
+        ("a", Some("1")),
+        ("b", Some("2")),
+        ("c", Some("3")),
+        ("a", Some("4")),
+        ("b", None),
+        ("d", None),
+    ] {
+        store.change_records(&changes(&[set])).expect("space");
+    }
+    // Without its end in order.
+    drop(store);
+    let store = folder.open(&settings);
+    let record = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let expected = vec![record("c", "3"), record("a", "4")];
+    assert_eq!(store.records().expect("a table"), expected);
+}
+
+#[test]
+fn text_of_an_erased_message_is_nowhere_in_the_files_and_its_offset_stays() {
+    let folder = Folder::new("erased");
+    let settings = SqliteSettings::default();
+    let mut store = folder.open(&settings);
+    // A short one, and one with pages of its own, between many others.
+    let secrets = [
+        "secret-words-short".to_owned(),
+        "secret-words-long".repeat(2000),
+    ];
+    for number in 0..200 {
+        append(&mut store, "hall", &[&format!("text {number}")], 1);
+    }
+    let short = append(&mut store, "hall", &[&secrets[0]], 1);
+    let long = append(&mut store, "hall", &[&secrets[1]], 1);
+    let other = append(&mut store, "attic", &["secret-words, kept"], 1);
+    append(&mut store, "hall", &["behind"], 1);
+    let notice = |position: Position| {
+        let erasure = Erasure::new(position, "gone");
+        BackplaneMessage::new(0, Message::Text("notice")).with_erasure(Some(erasure))
+    };
+    let elsewhere = Position::new(short.epoch().wrapping_add(1), 1);
+    let erasures = RoomBatch {
+        room: "hall".into(),
+        history: Some(RoomHistory::default()),
+        messages: vec![
+            notice(short),
+            notice(long),
+            notice(elsewhere),
+            notice(short.plus(900)),
+        ],
+    };
+    store.append(&[erasures], 2).expect("space");
+    let has_secret = |name: &str| {
+        let bytes = fs::read(folder.0.join(name)).unwrap_or_default();
+        let secret = b"secret-words-";
+        bytes.windows(secret.len()).any(|window| window == secret)
+    };
+    assert!(!has_secret("rooms.db") && !has_secret("rooms.db-wal"));
+    let (head, texts) = load(&mut store, "hall", RoomHistory::default(), 3);
+    assert_eq!((head, texts.len()), (short.plus(6), 207));
+    assert_eq!(texts[199..203], ["text 199", "gone", "gone", "behind"]);
+    // The counted bytes are those of the messages: the room drops what is beyond its limits, and no more.
+    let bytes_max = texts.iter().map(|text| text.len() as u64 + 2).sum();
+    let limits = RoomHistory {
+        bytes_max,
+        ..RoomHistory::default()
+    };
+    drop(store);
+    let mut store = folder.open(&settings);
+    assert_eq!(load(&mut store, "hall", limits, 3).1, texts);
+    assert_eq!(load(&mut store, "attic", limits, 3).0, other);
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn rooms(limits: HistoryLimits, history: RoomHistory) -> RoomTable {
         limits,
         epoch: EPOCH,
         of_room: Box::new(move |room| (!room.starts_with('!')).then_some(history)),
+        erases: Box::new(|_, _| None),
         numbered: Box::new(|_, _, _| None),
         shares: Some(Box::new(|room| room.starts_with("shared"))),
     };
@@ -376,6 +377,7 @@ fn rooms_without_history() -> RoomTable {
         limits: HistoryLimits::default(),
         epoch: EPOCH,
         of_room: Box::new(|_| None),
+        erases: Box::new(|_, _| None),
         numbered: Box::new(|_, _, _| None),
         shares: Some(Box::new(|_| true)),
     };
