@@ -49,9 +49,7 @@ fn unfinished_messages_beyond_the_budget_end_with_1013_and_everyone_else_goes_on
             Report::Closed { failure, .. } => assert_eq!(failure, Some(reason.clone())),
             other => panic!("{other:?}"),
         }
-        eventually("the memory is free", TIMEOUT, || {
-            server.handle.held_bytes() <= BUDGET - BUDGET / 16
-        });
+        // What was freed may be in use again at once: the parts of four clients fill the budget.
         clients.push(witness);
         let mut ended = 0;
         for mut client in clients {
