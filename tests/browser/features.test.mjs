@@ -124,6 +124,20 @@ for (const [browserName, start] of Object.entries(PUPPETEERS)) {
       assert.equal(await content(one, "#people-count"), "1");
     });
 
+    test("a reload and a further tab are the person whose session the server has signed, and a session that was made up is nobody", async () => {
+      const session = () => localStorage.getItem("yamabiko.session");
+      const one = await inRoom("Aiko", "person");
+      assert.match(await one.evaluate(session), /^s1\.[\w-]{54}$/);
+      await enter(one, "Aiko", "person");
+      const other = await inRoom("Aiko", "person", { beside: one });
+      await textOf(other, "#people-count", "1");
+      const madeUp = `s1.${"A".repeat(54)}`;
+      const bo = await inRoom("Bo", "person", { prepare: keepSession, value: madeUp });
+      await textOf(one, "#people-count", "2");
+      assert.notEqual(await bo.evaluate(session), madeUp);
+      assert.match(await bo.evaluate(session), /^s1\./);
+    });
+
     test("messages of another day have its date above them", async () => {
       const bo = await inRoom("Bo", "days");
       await send(bo, "yesterday");
@@ -295,6 +309,10 @@ for (const [browserName, start] of Object.entries(PUPPETEERS)) {
       for (const page of [aiko, bo]) await logHas(page, "Deleted by Aiko.");
       assert.doesNotMatch(await content(bo, "#log"), /spam/);
       await axe(aiko);
+      // Its text is gone from the server, too.
+      const late = await inRoom("Cy", "order");
+      await logHas(late, "You entered order.");
+      assert.doesNotMatch(await content(late, "#log"), /spam/);
       await send(aiko, "/mute Bo 5");
       await logHas(bo, "Aiko has muted Bo for 5 minutes.");
       await send(bo, "but");
@@ -407,6 +425,10 @@ async function axe(page) {
 }
 
 // Run in the page, before its scripts.
+
+function keepSession(session) {
+  if (!localStorage.getItem("yamabiko.session")) localStorage.setItem("yamabiko.session", session);
+}
 
 function clockAhead(ahead) {
   const Real = Date;
