@@ -4,6 +4,7 @@
 //! them. A run is one connection.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -70,6 +71,8 @@ pub(crate) struct Setting {
     pub depth: Depth,
     /// The longest message that the peer is said to accept.
     pub message_bytes_max: Option<usize>,
+    /// How long a connection without a whole request may stay open.
+    pub silence_max: Duration,
 }
 
 /// One connection of a case.

@@ -29,7 +29,7 @@ use crate::http::Head;
 use crate::interrupt::Interrupt;
 use crate::peer::Peer;
 use crate::plan::Plan;
-use crate::player::{Asked, Endpoint, Outcome, play_client};
+use crate::player::{ANSWER_PATIENCE, Asked, Endpoint, Outcome, play_client};
 use crate::progress::Progress;
 use crate::report::{Report, RunResult, decisive};
 use crate::script::{Codes, Expected, Script};
@@ -38,7 +38,8 @@ use crate::suite::Suite;
 use crate::transport::Tls;
 
 /// Runs the cases of the plan with the clients that connect to this listener, until one of them
-/// asks for `/updateReports` or the interrupt is raised. One report for each agent.
+/// asks for `/updateReports`, the interrupt is raised, or none has been connected for
+/// [`Plan::idle_max`]. One report for each agent.
 ///
 /// # Errors
 /// The plan names no case, or the operating system does not let the suite listen.
@@ -132,6 +133,7 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
         let mut events = Events::with_capacity(4);
         poll.registry()
             .register(&mut listener, Token(0), Interest::READABLE)?;
+        let mut used = Instant::now();
         thread::scope(|scope| {
             while !self.is_done.load(Ordering::Acquire) && !interrupt.is_raised() {
                 match listener.accept() {
@@ -143,6 +145,11 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
                     // One client does not need so many: the connection is dropped.
                     Ok(_) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        if self.open.load(Ordering::Relaxed) > 0 {
+                            used = Instant::now();
+                        } else if used.elapsed() > self.plan.idle_max {
+                            return Ok(());
+                        }
                         poll.poll(&mut events, Some(CHECK_INTERVAL))
                             .or_else(interrupted)?;
                     }
@@ -243,6 +250,7 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
             host: self.address.to_string(),
             target: String::new(),
             patience: self.plan.patience,
+            message_bytes_max: self.plan.answer_bytes_max(),
         };
         play_client(script, &endpoint, socket, asked)
     }
@@ -343,6 +351,7 @@ impl Query {
 /// The request of a client; `None`: it sends none in time, or something else.
 fn read_request(socket: &mut Socket, patience: Duration) -> Option<Asked> {
     let mut input = Vec::new();
+    let until = Instant::now() + patience * ANSWER_PATIENCE;
     loop {
         if let Some((head, bytes)) = Head::parse(&input).ok()? {
             let surplus = input.split_off(bytes);
@@ -352,8 +361,8 @@ fn read_request(socket: &mut Socket, patience: Duration) -> Option<Asked> {
                 is_key_new: false,
             });
         }
-        let is_moved = socket.exchange(&mut input, Instant::now() + patience);
-        if !is_moved.unwrap_or(false) || socket.ended().is_some() {
+        let is_moved = socket.exchange(&mut input, until.min(Instant::now() + patience));
+        if !is_moved.unwrap_or(false) || socket.ended().is_some() || Instant::now() > until {
             return None;
         }
     }

@@ -18,6 +18,8 @@ pub struct Plan {
     pub(crate) patience: Duration,
     pub(crate) at_once: usize,
     pub(crate) message_bytes_max: Option<usize>,
+    pub(crate) silence_max: Duration,
+    pub(crate) idle_max: Duration,
     pub(crate) agent: Option<String>,
     pub(crate) tls: Option<TlsSettings<ClientConfig>>,
     pub(crate) accept_tls: Option<TlsSettings<ServerConfig>>,
@@ -49,6 +51,8 @@ impl Default for Plan {
             patience: Duration::from_secs(2),
             at_once: 32,
             message_bytes_max: None,
+            silence_max: Duration::from_secs(60),
+            idle_max: Duration::MAX,
             agent: None,
             tls: None,
             accept_tls: None,
@@ -100,6 +104,19 @@ impl Plan {
         self
     }
 
+    /// How long a server may keep a connection without a whole request; 60 s by default. The case
+    /// is one of [`Depth::Full`], because a server that keeps it longer takes all of this time.
+    pub fn silence_max(mut self, time: Duration) -> Plan {
+        self.silence_max = time;
+        self
+    }
+
+    /// How long the suite waits while no client is connected; without this, for ever.
+    pub fn idle_max(mut self, time: Duration) -> Plan {
+        self.idle_max = time;
+        self
+    }
+
     /// How connections to a server of `wss` are secured: settings of rustls 0.23, which say which servers are trusted.
     pub fn tls(mut self, config: Arc<ClientConfig>) -> Plan {
         self.tls = Some(TlsSettings(config));
@@ -124,10 +141,17 @@ impl Plan {
         self
     }
 
+    /// The longest message that a good peer sends back: the longest of the cases.
+    pub(crate) fn answer_bytes_max(&self) -> usize {
+        const OF_THE_CASES: usize = 16 << 20;
+        OF_THE_CASES.max(self.message_bytes_max.unwrap_or_default().saturating_add(1))
+    }
+
     pub(crate) fn setting(&self) -> Setting {
         Setting {
             depth: self.depth,
             message_bytes_max: self.message_bytes_max,
+            silence_max: self.silence_max,
         }
     }
 

@@ -2,8 +2,11 @@
 //!
 //! Each expectation has `patience`, a time in which something must happen; every byte in
 //! either direction begins it anew. An answer may take five times as long: a busy machine is
-//! no fault, and a good peer costs no patience. A whole connection has a time limit as well, so that a
-//! peer that sends a byte now and then cannot hold a case for ever.
+//! no fault, and a good peer costs no patience.
+//!
+//! A peer cannot hold a case for ever, nor fill the memory: a whole connection has a time limit, for
+//! a peer that sends a byte now and then, and there are limits to what it may send that no step has
+//! asked for. Past one of them, the case fails.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -32,6 +35,8 @@ pub(crate) struct Endpoint {
     pub host: String,
     pub target: String,
     pub patience: Duration,
+    /// The longest message of the peer that is read.
+    pub message_bytes_max: usize,
     /// For `wss`.
     pub tls: Option<Tls>,
 }
@@ -112,6 +117,8 @@ struct Player<'a> {
     fault: Option<Fault>,
     close_sent: bool,
     needs_code: bool,
+    /// What `messages` and `pongs` have, and all pings of the peer, with some bytes for each of them.
+    waiting_bytes: usize,
     /// The time limit of the whole connection.
     until: Instant,
 }
@@ -137,7 +144,7 @@ impl<'a> Player<'a> {
         Player {
             endpoint,
             socket: Some(socket),
-            reader: Reader::default(),
+            reader: Reader::new(endpoint.message_bytes_max),
             transcript: Transcript::new(),
             values: Values {
                 scheme: if endpoint.tls.is_some() {
@@ -160,6 +167,7 @@ impl<'a> Player<'a> {
             fault: None,
             close_sent: false,
             needs_code: false,
+            waiting_bytes: 0,
             until: Instant::now() + CONNECTION_TIME_MAX,
         }
     }
@@ -465,7 +473,7 @@ impl<'a> Player<'a> {
     fn message(&mut self, is_binary: bool, payload: &[u8]) -> Progress {
         let wanted = || format!("expected the {} {}", kind(is_binary), quoted(payload));
         self.wait_for_answer(|player| !player.messages.is_empty() || player.is_over())?;
-        let Some((found_binary, found)) = self.messages.pop_front() else {
+        let Some((found_binary, found)) = self.next_message() else {
             return fail(format!("{}; {}", wanted(), self.situation()));
         };
         match found_binary == is_binary && found == payload {
@@ -491,7 +499,7 @@ impl<'a> Player<'a> {
     fn pong(&mut self, payload: &[u8]) -> Progress {
         self.wait_for_answer(|player| !player.pongs.is_empty() || player.is_over())?;
         let wanted = format!("expected a pong with {}", quoted(payload));
-        match self.pongs.pop_front() {
+        match self.next_pong() {
             Some(found) if found == payload => Ok(()),
             Some(found) => fail(format!(
                 "{wanted}; the peer sent a pong with {}",
@@ -506,7 +514,7 @@ impl<'a> Player<'a> {
         while let [.., last] = rest {
             self.wait_for_answer(|player| !player.pongs.is_empty() || player.is_over())?;
             let wanted = format!("expected a pong with {}", quoted(last));
-            let Some(found) = self.pongs.pop_front() else {
+            let Some(found) = self.next_pong() else {
                 return fail(format!("{wanted}; {}", self.situation()));
             };
             let Some(at) = rest.iter().position(|payload| *payload == found) else {
@@ -524,7 +532,7 @@ impl<'a> Player<'a> {
         loop {
             self.wait_for_answer(|player| !player.pongs.is_empty() || player.is_over())?;
             match self.pongs.front() {
-                Some(found) if found == others => drop(self.pongs.pop_front()),
+                Some(found) if found == others => drop(self.next_pong()),
                 _ => return self.pong(last),
             }
         }
@@ -617,7 +625,8 @@ impl<'a> Player<'a> {
 
     fn end_within(&mut self, time: Duration) -> Progress {
         let until = Instant::now() + time;
-        while self.ended().is_none() && self.pump(until)? {}
+        self.until = self.until.max(until + self.endpoint.patience);
+        self.pump_until(until, |player| player.ended().is_some())?;
         match self.ended() {
             Some(_) => Ok(()),
             None => fail(format!(
@@ -628,8 +637,7 @@ impl<'a> Player<'a> {
     }
 
     fn quiet(&mut self) -> Progress {
-        let until = Instant::now() + SHORT_TIME;
-        while self.pump(until)? {}
+        self.pump_until(Instant::now() + SHORT_TIME, |_| false)?;
         match self.reader.input().len() {
             0 => Ok(()),
             count => fail(format!(
@@ -640,8 +648,7 @@ impl<'a> Player<'a> {
     }
 
     fn no_end(&mut self) -> Progress {
-        let until = Instant::now() + SHORT_TIME;
-        while self.pump(until)? {}
+        self.pump_until(Instant::now() + SHORT_TIME, |_| false)?;
         match self.ended() {
             Some(_) => fail("the peer has ended TCP first"),
             None => Ok(()),
@@ -748,7 +755,7 @@ impl<'a> Player<'a> {
 
     /// The next response of HTTP; interim ones are skipped.
     fn response(&mut self, patience: Duration) -> Result<Option<Head>, Stop> {
-        loop {
+        for _ in 0..=INTERIM_RESPONSES_MAX {
             let has_head = |player: &mut Player| {
                 let head = Head::parse(player.reader.input());
                 !matches!(head, Ok(None))
@@ -771,6 +778,9 @@ impl<'a> Player<'a> {
                 None => return fail(format!("'{}' is no status line", head.first)),
             }
         }
+        fail(format!(
+            "the peer sent more than {INTERIM_RESPONSES_MAX} interim responses"
+        ))
     }
 
     /// Otherwise the case does not apply. A server is asked on another connection.
@@ -868,10 +878,10 @@ impl<'a> Player<'a> {
             let _ = self.send(&[Item::Frame(Frame::close(1000, ""))], Cut::Whole);
         }
         let until = Instant::now() + SHORT_TIME.min(self.endpoint.patience);
-        while self.is_open && self.close.is_none() && matches!(self.pump(until), Ok(true)) {}
+        let _ = self.pump_until(until, |player| !player.is_open || player.close.is_some());
         self.socket.iter_mut().for_each(Socket::end_sending);
         // A client sees the end of the case before the suite turns to the next one.
-        while self.ended().is_none() && matches!(self.pump(until), Ok(true)) {}
+        let _ = self.pump_until(until, |player| player.ended().is_some());
     }
 
     fn answer_close(&mut self) -> Progress {
@@ -915,22 +925,27 @@ impl<'a> Player<'a> {
 
     fn wait(&mut self, patience: Duration, is_met: impl Fn(&Player) -> bool) -> Result<bool, Stop> {
         while !is_met(self) {
-            let until = Instant::now() + patience;
-            if Instant::now() > self.until {
-                return fail("the case takes too long");
-            }
-            if !self.pump(until)? {
+            if !self.pump(Instant::now() + patience)? {
                 return Ok(is_met(self));
             }
         }
         Ok(true)
     }
 
-    /// One exchange with the socket; whether anything happened before `until`.
+    /// Exchanges bytes until `is_met`, or until this time.
+    fn pump_until(&mut self, until: Instant, is_met: impl Fn(&Player) -> bool) -> Progress {
+        while !is_met(self) && Instant::now() < until && self.pump(until)? {}
+        Ok(())
+    }
+
+    /// One exchange with the socket; whether anything happened before `until`. Fails past a limit.
     fn pump(&mut self, until: Instant) -> Result<bool, Stop> {
         let Some(socket) = &mut self.socket else {
             return Ok(false);
         };
+        if Instant::now() > self.until {
+            return fail("the case takes too long");
+        }
         let had_ended = socket.ended().is_some();
         let is_moved = socket
             .exchange(self.reader.input(), until)
@@ -941,7 +956,31 @@ impl<'a> Player<'a> {
             self.transcript.peer(words);
         }
         self.read()?;
+        self.within_limits()?;
         Ok(is_moved)
+    }
+
+    /// Limits of what the peer sends and no step takes.
+    fn within_limits(&mut self) -> Progress {
+        if self.fault.is_some() {
+            // Nothing behind a fault can be understood.
+            self.reader.forget_input();
+        }
+        let head_bytes = match self.is_open {
+            true => 0,
+            false => self.reader.input().len(),
+        };
+        match () {
+            () if head_bytes > HEADS_BYTES_MAX => fail(format!(
+                "the peer sent {} without a response that opens the connection",
+                crate::words::bytes(head_bytes)
+            )),
+            () if self.waiting_bytes > self.waiting_bytes_max() => fail(format!(
+                "the peer sent {} that nobody asked for",
+                crate::words::bytes(self.waiting_bytes)
+            )),
+            () => Ok(()),
+        }
     }
 
     /// Sorts what has arrived.
@@ -956,21 +995,44 @@ impl<'a> Player<'a> {
         while let Some(received) = self.reader.next() {
             match received {
                 Received::Message { is_binary, payload } => {
+                    self.waiting_bytes += waiting_bytes(&payload);
                     self.messages.push_back((is_binary, payload));
                 }
-                Received::Pong(payload) => self.pongs.push_back(payload),
+                Received::Pong(payload) => {
+                    self.waiting_bytes += waiting_bytes(&payload);
+                    self.pongs.push_back(payload);
+                }
                 Received::Close(code, _) => self.close = Some(code),
                 Received::Ping(payload) if !self.close_sent => {
+                    // Its pong may wait for a peer that does not read.
+                    self.waiting_bytes += waiting_bytes(&payload);
                     let mut bytes = Vec::new();
                     self.write(&Item::Frame(Frame::pong(payload)), &mut bytes);
                     if let Some(socket) = &mut self.socket {
                         socket.queue().extend_from_slice(&bytes);
                     }
                 }
-                Received::Ping(_) => {}
+                Received::Ping(payload) => self.waiting_bytes += waiting_bytes(&payload),
             }
         }
         Ok(())
+    }
+
+    /// A case sends less than 32 MiB, or one message, before it takes an answer.
+    fn waiting_bytes_max(&self) -> usize {
+        self.endpoint.message_bytes_max.saturating_add(32 << 20)
+    }
+
+    fn next_message(&mut self) -> Option<(bool, Vec<u8>)> {
+        let next = self.messages.pop_front()?;
+        self.waiting_bytes -= waiting_bytes(&next.1);
+        Some(next)
+    }
+
+    fn next_pong(&mut self) -> Option<Vec<u8>> {
+        let next = self.pongs.pop_front()?;
+        self.waiting_bytes -= waiting_bytes(&next);
+        Some(next)
     }
 
     /// What the peer did instead of the expected.
@@ -987,10 +1049,10 @@ impl<'a> Player<'a> {
 
     /// The first message or pong that no step has taken.
     fn answer(&mut self) -> String {
-        if let Some((is_binary, payload)) = self.messages.pop_front() {
+        if let Some((is_binary, payload)) = self.next_message() {
             return format!("the {} {}", kind(is_binary), quoted(&payload));
         }
-        let pong = self.pongs.pop_front().unwrap_or_default();
+        let pong = self.next_pong().unwrap_or_default();
         format!("a pong with {}", quoted(&pong))
     }
 }
@@ -1005,6 +1067,11 @@ fn not_applicable<T>(words: impl Into<String>) -> Result<T, Stop> {
 
 fn with_deflate(head: Template, parameters: Parameters) -> Template {
     head.set("Sec-WebSocket-Extensions", &parameters.to_string())
+}
+
+/// What a message or a pong costs that no step has taken.
+fn waiting_bytes(payload: &[u8]) -> usize {
+    payload.len() + ENTRY_BYTES
 }
 
 fn kind(is_binary: bool) -> &'static str {
@@ -1030,8 +1097,114 @@ fn difference(wanted: &[u8], found: &[u8]) -> String {
 /// For what must not happen, and for a peer's part of an end that is not judged.
 const SHORT_TIME: Duration = Duration::from_millis(300);
 /// An answer may take so many times the patience.
-const ANSWER_PATIENCE: u32 = 5;
+pub(crate) const ANSWER_PATIENCE: u32 = 5;
 /// One write of a flood.
 const FLOOD_BATCH_BYTES: usize = 1 << 20;
+/// Responses of 1xx before another one.
+const INTERIM_RESPONSES_MAX: usize = 16;
+/// Of responses of HTTP in a row, in bytes.
+const HEADS_BYTES_MAX: usize = 1 << 20;
+/// Of a message, a ping or a pong beside its payload.
+const ENTRY_BYTES: usize = 256;
 /// Of one connection.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn endpoint(listener: &TcpListener) -> Endpoint {
+        Endpoint {
+            peer: Peer::Server,
+            address: listener.local_addr().expect("it is bound"),
+            host: "h".to_owned(),
+            target: "/".to_owned(),
+            patience: Duration::from_secs(10),
+            message_bytes_max: 1000,
+            tls: None,
+        }
+    }
+
+    /// A player whose connection is open, and the peer's end of it.
+    fn with_player(test: impl FnOnce(Player, TcpStream)) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = endpoint(&listener);
+        let socket =
+            Socket::connect(endpoint.address, None, endpoint.patience).expect("it listens");
+        let (peer, _) = listener.accept().expect("a connection");
+        let mut player = Player::new(&endpoint, socket);
+        player.is_open = true;
+        test(player, peer);
+    }
+
+    fn words(stop: Progress) -> Option<String> {
+        match stop {
+            Err(Stop::Fail(words)) => Some(words),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn messages_and_pongs_that_no_step_takes_have_a_limit() {
+        with_player(|mut player, mut peer| {
+            let mut bytes = Vec::new();
+            Frame::binary([0; 100]).encode(false, [0; 4], &mut bytes);
+            Frame::pong("p").encode(false, [0; 4], &mut bytes);
+            peer.write_all(&bytes).expect("it is open");
+            let arrived = |player: &Player| !player.pongs.is_empty();
+            assert!(matches!(player.wait_for(arrived), Ok(true)));
+            assert_eq!(player.waiting_bytes, 101 + 2 * ENTRY_BYTES);
+            let (message, pong) = (player.next_message(), player.next_pong());
+            assert!(message.is_some() && pong.is_some());
+            assert_eq!(player.waiting_bytes, 0);
+
+            player.waiting_bytes = player.waiting_bytes_max();
+            assert_eq!(words(player.within_limits()), None);
+            player.waiting_bytes += 1;
+            let words = words(player.within_limits()).expect("a failure");
+            assert!(words.ends_with("that nobody asked for"), "{words}");
+        });
+    }
+
+    #[test]
+    fn responses_have_a_limit_until_the_connection_is_open() {
+        with_player(|mut player, _peer| {
+            player.is_open = false;
+            player.reader.input().resize(HEADS_BYTES_MAX, b'a');
+            assert_eq!(words(player.within_limits()), None);
+            player.reader.input().push(b'a');
+            let words = words(player.within_limits()).expect("a failure");
+            assert!(words.contains("without a response"), "{words}");
+        });
+    }
+
+    #[test]
+    fn bytes_behind_a_fault_are_dropped() {
+        with_player(|mut player, mut peer| {
+            peer.write_all(&[0x83, 0]).expect("it is open");
+            assert!(matches!(
+                player.wait_for(|player| player.is_over()),
+                Ok(true)
+            ));
+            peer.write_all(&[0; 5000]).expect("it is open");
+            drop(peer);
+            let ended = |player: &Player| player.ended().is_some();
+            assert!(matches!(player.wait_for(ended), Ok(true)));
+            assert_eq!(player.reader.input().len(), 0);
+        });
+    }
+
+    #[test]
+    fn connection_has_a_time_limit() {
+        with_player(|mut player, _peer| {
+            player.until = Instant::now()
+                .checked_sub(Duration::from_secs(1))
+                .expect("a past");
+            let stop = player.wait_for(|_| false).map(drop);
+            assert_eq!(words(stop).as_deref(), Some("the case takes too long"));
+        });
+    }
+}

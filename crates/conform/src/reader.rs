@@ -12,8 +12,9 @@ use crate::frame::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, opcode_name, p
 use crate::words::quoted;
 
 /// See the [module's text](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reader {
+    message_bytes_max: usize,
     input: Vec<u8>,
     /// The first bytes of `input` that have been read: 0 ≤ taken ≤ input.len().
     taken: usize,
@@ -72,6 +73,21 @@ struct Partial {
 }
 
 impl Reader {
+    /// A reader of messages up to this length; a longer one is a fault.
+    pub(crate) fn new(message_bytes_max: usize) -> Reader {
+        Reader {
+            message_bytes_max,
+            input: Vec::new(),
+            taken: 0,
+            message: None,
+            is_closed: false,
+            arrived: VecDeque::new(),
+            frames: Vec::new(),
+            inflater: None,
+            compressed: Vec::new(),
+        }
+    }
+
     /// From now on, messages may be compressed.
     pub(crate) fn agree_on_deflate(&mut self) {
         self.inflater = Some(Inflater::default());
@@ -92,6 +108,12 @@ impl Reader {
             self.taken = 0;
         }
         &mut self.input
+    }
+
+    /// Drops what has arrived and was not read.
+    pub(crate) fn forget_input(&mut self) {
+        self.input.clear();
+        self.taken = 0;
     }
 
     /// Cuts the head of HTTP off the front of the input.
@@ -139,7 +161,7 @@ impl Reader {
         let Some((frame, header_bytes)) = header(input) else {
             return Ok(None);
         };
-        if frame.length > MESSAGE_BYTES_MAX {
+        if frame.length > self.message_bytes_max as u64 {
             return fault(format!("a frame of {} bytes", frame.length));
         }
         let Some(payload) = input.get(header_bytes..header_bytes + frame.length as usize) else {
@@ -209,7 +231,7 @@ impl Reader {
                 };
                 let message = self.message.get_or_insert_with(empty);
                 message.payload.extend_from_slice(&payload);
-                if message.payload.len() as u64 > MESSAGE_BYTES_MAX {
+                if message.payload.len() > self.message_bytes_max {
                     return fault(format!("a message of {} bytes", message.payload.len()));
                 }
             }
@@ -241,10 +263,13 @@ impl Reader {
         let Some(inflater) = &mut self.inflater else {
             return Ok(payload.to_vec());
         };
-        let inflated = match inflater.message(payload, MESSAGE_BYTES_MAX as usize) {
+        let inflated = match inflater.message(payload, self.message_bytes_max) {
             Ok(inflated) => inflated,
             Err(InflateError::TooLong) => {
-                return fault("a message that inflates to more than 80 MiB".to_owned());
+                return fault(format!(
+                    "a message that inflates to more than {} bytes",
+                    self.message_bytes_max
+                ));
             }
             Err(InflateError::Corrupt(reason)) => {
                 return fault(format!(
@@ -333,8 +358,6 @@ fn fault<T>(words: String) -> Result<T, Fault> {
 
 /// The bit of a compressed message (RFC 7692 §6).
 const RSV1: u8 = 4;
-/// Longer than the longest message that the suite sends.
-const MESSAGE_BYTES_MAX: u64 = 80 << 20;
 /// Bytes that have been read are moved out of the buffer when they are more.
 const COMPACTED_BYTES: usize = 64 << 10;
 /// Headers of further frames are not kept.
@@ -346,13 +369,13 @@ mod tests {
     use crate::frame::Frame;
 
     fn read(bytes: &[u8]) -> (Vec<Received>, Option<String>) {
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(1 << 20);
         let mut fault = None;
         for byte in bytes {
             reader.input().push(*byte);
             fault = fault.or(reader.read(drop).err());
         }
-        let mut whole = Reader::default();
+        let mut whole = Reader::new(1 << 20);
         whole.input().extend_from_slice(bytes);
         assert_eq!(whole.read(drop).err(), fault);
         let events: Vec<_> = std::iter::from_fn(|| reader.next()).collect();
@@ -427,9 +450,39 @@ mod tests {
     }
 
     #[test]
+    fn message_past_the_limit_is_a_fault_in_a_frame_in_fragments_and_compressed() {
+        let fault_of = |reader: &mut Reader, frames: &[Frame]| {
+            reader.input().extend(bytes(frames));
+            reader.read(drop).err().map(|fault| fault.0)
+        };
+        let whole =
+            |length: usize| fault_of(&mut Reader::new(300), &[Frame::binary(vec![0; length])]);
+        assert_eq!(whole(300), None);
+        assert_eq!(whole(301).as_deref(), Some("a frame of 301 bytes"));
+        let in_two = |length: usize| {
+            let second = Frame::continuation(vec![0; length - 200]);
+            fault_of(
+                &mut Reader::new(300),
+                &[Frame::binary([0; 200]).more(), second],
+            )
+        };
+        assert_eq!(in_two(300), None);
+        assert_eq!(in_two(301).as_deref(), Some("a message of 301 bytes"));
+        let inflated = |length: usize| {
+            let mut reader = Reader::new(300);
+            reader.agree_on_deflate();
+            let payload = crate::deflate::Compressor::new(15, false).message(&vec![0; length]);
+            fault_of(&mut reader, &[Frame::binary(payload).rsv(RSV1)])
+        };
+        assert_eq!(inflated(300), None);
+        let words = "a message that inflates to more than 300 bytes";
+        assert_eq!(inflated(301).as_deref(), Some(words));
+    }
+
+    #[test]
     fn form_of_the_length_and_the_key_are_noted() {
         use crate::frame::LengthForm;
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(1 << 20);
         let frame = Frame::text("a").length(LengthForm::Bits16);
         frame.encode(true, [1, 2, 3, 4], reader.input());
         reader.read(drop).expect("no fault");

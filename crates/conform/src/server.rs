@@ -60,6 +60,7 @@ fn endpoint(plan: &Plan, url: &Url) -> Result<Endpoint, Error> {
         host: url.authority.clone(),
         target: url.target.clone(),
         patience: plan.patience,
+        message_bytes_max: plan.answer_bytes_max(),
         tls: url.is_secure.then(|| tls(plan, url)).transpose()?,
     })
 }

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko_conform::{Depth, Level, Plan};
 
 use super::help::example;
-use super::values::{bytes, seconds, whole_number};
+use super::values::{bytes, seconds, seconds_text, whole_number};
 use crate::tls::TrustSettings;
 
 /// One run of the suite, and how it is reported.
@@ -56,6 +56,9 @@ pub(crate) struct ConformArguments {
     /// The longest message that the peer accepts: cases at this limit and past it
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = CASES)]
     pub message_max: Option<usize>,
+    /// Seconds that a server may keep a connection without a whole request, in the case of --full
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "listen", help_heading = CASES)]
+    pub silence_max: Option<Duration>,
     /// Servers, or the address for clients, and cases from a configuration file of the Autobahn
     /// suite; index.json is written to its folder
     #[arg(long, value_name = "FILE", conflicts_with = "url", help_heading = CASES)]
@@ -67,6 +70,9 @@ pub(crate) struct ConformArguments {
     /// Seconds that the peer may take for each thing that is expected of it
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = RUN)]
     pub timeout: Option<Duration>,
+    /// End when no client has been connected for so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "url", help_heading = RUN)]
+    pub idle: Option<Duration>,
     /// Connections at a time
     #[arg(long, value_name = "N", value_parser = whole_number::<NonZeroUsize>, help_heading = RUN)]
     pub connections: Option<NonZeroUsize>,
@@ -158,7 +164,9 @@ impl ConformArguments {
         let plan = self.cases.iter().fold(plan, Plan::only);
         let plan = self.without.iter().fold(plan, Plan::except);
         let plan = set(plan, self.message_max, Plan::message_bytes_max);
+        let plan = set(plan, self.silence_max, Plan::silence_max);
         let plan = set(plan, self.timeout, Plan::patience);
+        let plan = set(plan, self.idle, Plan::idle_max);
         let plan = set(plan, self.connections.map(NonZeroUsize::get), Plan::at_once);
         set(plan, self.agent.as_ref(), Plan::agent)
     }
@@ -182,22 +190,35 @@ impl ConformArguments {
         scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss"))
     }
 
-    /// The options for TLS, as they are written behind the other ones.
-    pub(crate) fn tls_options(&self) -> String {
-        let files = [
-            ("--ca", &self.trust.ca),
-            ("--tls-cert", &self.tls_cert),
-            ("--tls-key", &self.tls_key),
+    /// The options on which the result of a single case depends, as they are written behind the
+    /// other arguments of a command.
+    pub(crate) fn case_options(&self) -> String {
+        let file = |file: &Option<PathBuf>| Some(shell_word(&file.as_ref()?.display().to_string()));
+        let time = |time: Option<Duration>| Some(seconds_text(time?));
+        let values = [
+            (
+                "--message-max",
+                self.message_max.map(|bytes| bytes.to_string()),
+            ),
+            ("--silence-max", time(self.silence_max)),
+            ("--timeout", time(self.timeout)),
+            ("--ca", file(&self.trust.ca)),
+            ("--tls-cert", file(&self.tls_cert)),
+            ("--tls-key", file(&self.tls_key)),
         ];
-        let named = |(option, file): (&str, &Option<PathBuf>)| {
-            let file = file.as_ref()?;
-            Some(format!(" {option} {}", file.display()))
-        };
-        let options: String = files.into_iter().filter_map(named).collect();
-        match self.trust.insecure {
-            true => options + " --insecure",
-            false => options,
-        }
+        let flags = [
+            ("--quick", self.quick),
+            ("--full", self.full),
+            ("--insecure", self.trust.insecure),
+        ];
+        let values = values
+            .into_iter()
+            .filter_map(|(option, value)| Some(format!(" {option} {}", value?)));
+        let flags = flags
+            .into_iter()
+            .filter(|(_, is_given)| *is_given)
+            .map(|(option, _)| format!(" {option}"));
+        values.chain(flags).collect()
     }
 
     /// The address that clients connect to; `named` is that of a configuration file.
@@ -216,6 +237,15 @@ impl ConformArguments {
     }
 }
 
+/// A value of the command line as a shell reads it back.
+fn shell_word(value: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%,=".contains(letter);
+    match value.chars().all(is_plain) && !value.is_empty() {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}
+
 fn set<T>(plan: Plan, value: Option<T>, method: fn(Plan, T) -> Plan) -> Plan {
     match value {
         Some(value) => method(plan, value),
@@ -227,6 +257,7 @@ fn set<T>(plan: Plan, value: Option<T>, method: fn(Plan, T) -> Plan) -> Plan {
 pub(crate) fn defaults() -> Vec<(&'static str, String)> {
     vec![
         ("timeout", "2".to_owned()),
+        ("silence_max", "60".to_owned()),
         ("connections", "32".to_owned()),
         ("fail_on", "must".to_owned()),
         (
@@ -286,7 +317,7 @@ mod tests {
     fn every_option_reaches_its_setting() {
         let found = arguments(
             "conform server ws://h/ --quick --case a --case 2.* --without b --message-max 1KiB \
-             --timeout 0.5 --connections 4 --fail-on should --agent x --no-progress",
+             --silence-max 20 --timeout 0.5 --connections 4 --fail-on should --agent x --no-progress",
         );
         let plan = Plan::new()
             .depth(Depth::Quick)
@@ -294,6 +325,7 @@ mod tests {
             .only("2.*")
             .except("b")
             .message_bytes_max(1024)
+            .silence_max(Duration::from_secs(20))
             .patience(Duration::from_millis(500))
             .at_once(4)
             .agent("x");
@@ -308,9 +340,32 @@ mod tests {
     fn defaults_that_the_help_names_are_those_of_the_plan() {
         let found = arguments("conform server ws://h/");
         assert_eq!(found.plan(), Plan::new());
-        let line = "conform server ws://h/ --timeout 2 --connections 32 --fail-on must";
+        let line =
+            "conform server ws://h/ --timeout 2 --silence-max 60 --connections 32 --fail-on must";
         assert_eq!(arguments(line).plan(), Plan::new());
         assert_eq!(found.fails_on(), arguments(line).fails_on());
+    }
+
+    #[test]
+    fn clients_may_be_absent_for_a_limited_time() {
+        let plan = arguments("conform client --idle 30").plan();
+        assert_eq!(plan, Plan::new().idle_max(Duration::from_secs(30)));
+        let error = error("conform server ws://h/ --idle 30");
+        assert!(error.contains("--idle"), "{error}");
+    }
+
+    #[test]
+    fn command_of_a_single_case_has_the_options_on_which_its_result_depends() {
+        let line = "conform server wss://h/ --quick --message-max 1KiB --timeout 0.5 --silence-max 9 \
+            --connections 4 --fail-on should --agent x --no-progress --ca a/b.pem";
+        assert_eq!(
+            arguments(line).case_options(),
+            " --message-max 1024 --silence-max 9 --timeout 0.5 --ca a/b.pem --quick"
+        );
+        let full = arguments("conform server wss://h/ --full --insecure");
+        assert_eq!(full.case_options(), " --full --insecure");
+        assert_eq!(arguments("conform server ws://h/").case_options(), "");
+        assert_eq!(shell_word("a b's.pem"), r"'a b'\''s.pem'");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &ConformArguments) -> Result<(), Failure> {
 
 /// The plan, and its TLS: by the role, which servers it trusts, or the certificate of the suite.
 fn secured(plan: Plan, arguments: &ConformArguments) -> Result<Plan, String> {
-    let plan = plan.command_options(arguments.tls_options());
+    let plan = plan.command_options(arguments.case_options());
     match arguments.role {
         Role::Server => trusting(plan, arguments),
         Role::Client => certified(plan, arguments),

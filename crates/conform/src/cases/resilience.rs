@@ -1,7 +1,5 @@
 //! Hostile peers and slow ones: whatever one connection does, others are served.
 
-use std::time::Duration;
-
 use super::payloads::{binary, text};
 use crate::case::{Case, Run, Setting, each, named, one};
 use crate::frame::{CLOSE, CONTINUATION, Frame, LengthForm, PING};
@@ -31,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
     Case::quality("resilience/service-after-failures", "rfc6455-10.4-01",
         "After a connection or a request has failed, others are served.", service_after_failures).server(),
     Case::quality("resilience/silent-connection-is-ended", "rfc6455-10.4-01",
-        "A connection without a whole request is ended within a minute.", silent_is_ended).server().full(),
+        "A connection without a whole request is ended within a minute (or --silence-max).", silent_is_ended).server().full(),
 ];
 
 fn claims() -> [(&'static str, u64); 6] {
@@ -190,16 +188,18 @@ fn service_after_failures(_: &Setting) -> Vec<Run> {
     runs
 }
 
-fn silent_is_ended(_: &Setting) -> Vec<Run> {
-    named(
-        [
-            ("nothing", ""),
-            ("half a head", "GET / HTTP/1.1\r\nHost: a\r\n"),
-        ],
-        |text| {
+fn silent_is_ended(setting: &Setting) -> Vec<Run> {
+    let time = setting.silence_max;
+    let beginnings = [
+        ("nothing", ""),
+        ("half a head", "GET / HTTP/1.1\r\nHost: a\r\n"),
+    ];
+    let run = |(label, text): (&str, &'static str)| {
+        Run::new(label, move || {
             Script::by_hand()
-                .bytes(*text, "the beginning of a request")
-                .expect(Expected::EndWithin(Duration::from_secs(60)))
-        },
-    )
+                .bytes(text, "the beginning of a request")
+                .expect(Expected::EndWithin(time))
+        })
+    };
+    beginnings.into_iter().map(run).collect()
 }
