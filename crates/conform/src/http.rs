@@ -213,7 +213,9 @@ fn is_named(line: &[u8], name: &str) -> bool {
 }
 
 fn filled(line: &[u8], values: &Values, body_bytes: usize) -> Vec<u8> {
-    let Ok(text) = std::str::from_utf8(line) else {
+    // A head can have thousands of lines without one.
+    let has_placeholder = line.contains(&b'{');
+    let Some(text) = std::str::from_utf8(line).ok().filter(|_| has_placeholder) else {
         return line.to_vec();
     };
     let text = text.replace("{scheme}", values.scheme);

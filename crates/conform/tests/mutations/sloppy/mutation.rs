@@ -12,11 +12,21 @@ pub enum Mutation {
 }
 
 use Mutation::{Both, Client, Server};
+use yamabiko_conform::Peer;
 
 impl Mutation {
     pub fn name(self) -> &'static str {
         match self {
             Both(name) | Server(name) | Client(name) => name,
+        }
+    }
+
+    /// Whether a peer in this role can have the fault.
+    pub fn is_of(self, peer: Peer) -> bool {
+        match self {
+            Both(_) => true,
+            Server(_) => peer == Peer::Server,
+            Client(_) => peer == Peer::Client,
         }
     }
 }
@@ -64,6 +74,7 @@ pub const ALL: &[Mutation] = &[
     Both("reads heads of any length"),
     Both("reads heads of any number of fields"),
     Both("ignores FIN inside a head"),
+    Server("waits for a request for ever"),
     Client("sends POST"),
     Client("sends HTTP/1.0"),
     Client("sends a fragment in the target"),
@@ -216,6 +227,7 @@ pub const ALL: &[Mutation] = &[
     // Limits and resilience.
     Both("has a limit of 200 KiB"),
     Both("ends after 50 messages"),
+    Both("ends after 150,000 messages"),
     Both("has a limit of 999 bytes"),
     Both("has no limit"),
     Both("has a limit for each frame alone"),
