@@ -179,9 +179,7 @@ fn reads_within_a_window_of(bits: u8, mut endpoint: Endpoint) {
         .map(|i| (i.wrapping_mul(i) >> 9) as u8)
         .collect();
     let peer = peer(endpoint.role);
-    let bits = usize::from(bits);
-    // The last distance of the symbol is a power of 2.
-    let far = match_of_three(2 * bits - 1, (1 << (bits - 2)) - 1, bits - 2);
+    let far = match_of_three(1 << bits);
     let message = stored(&bytes);
     let whole = [&message[..message.len() - 1], &far].concat();
     let wire = peer.frame(compressed(BINARY, whole));

@@ -3,6 +3,7 @@
 
 use super::properties::wire::{CONTINUATION, WireFrame};
 use super::protocol::{Connection, Endpoint, Limits, Role};
+use super::suite_deflate::{Blocks, Token};
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
 
 /// RFC 7692 §7.2.3.1: "Hello" in one block with fixed codes.
@@ -75,70 +76,30 @@ pub fn fragments<P: AsRef<[u8]>>(opcode: u8, pieces: &[P]) -> Vec<WireFrame> {
 
 /// A message's payload that holds these bytes in stored blocks, which do not compress.
 pub fn stored(bytes: &[u8]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    for block in bytes.chunks(65_535) {
-        let length = block.len() as u16;
-        payload.push(0);
-        payload.extend(length.to_le_bytes());
-        payload.extend((!length).to_le_bytes());
-        payload.extend(block);
-    }
-    payload.push(0);
-    payload
+    let blocks = bytes.chunks(65_535);
+    let stored = |blocks: Blocks, block| blocks.stored(false, block);
+    blocks.fold(Blocks::new(), stored).message()
 }
 
-/// A short payload that inflates to this number of zeros: a block with fixed codes, one literal
-/// and then matches of 258 bytes at distance 1, which are 00000001 01000111 in reverse.
+/// A short payload that inflates to this number of zeros, which is not 0: a block with fixed codes,
+/// one literal and then matches of 258 bytes at distance 1.
 pub fn zeros(bytes: usize) -> Vec<u8> {
-    let mut bits = BitWriter::default();
-    bits.put(0b010, 3); // BFINAL 0, BTYPE 01, lowest bit first
-    bits.put_reversed(0x30, 8); // the literal 0
-    for _ in 0..(bytes - 1) / 258 {
-        bits.put_reversed(0b1100_0101, 8); // length 258
-        bits.put_reversed(0, 5); // distance 1
-    }
-    for _ in 0..(bytes - 1) % 258 {
-        bits.put_reversed(0x30, 8);
-    }
-    bits.put(0, 7); // the end of the block
-    bits.put(0b000, 3);
-    bits.bytes
+    let copy = Token::Copy {
+        length: 258,
+        distance: 1,
+    };
+    let (copies, rest) = ((bytes - 1) / 258, (bytes - 1) % 258);
+    let mut tokens = vec![Token::Literal(0)];
+    tokens.extend(std::iter::repeat_n(copy, copies));
+    tokens.extend(std::iter::repeat_n(Token::Literal(0), rest));
+    Blocks::new().fixed(false, &tokens).message()
 }
 
-/// A message's payload that consists of one match of three bytes at this distance.
-pub fn match_of_three(distance_symbol: usize, extra: usize, extra_bits: usize) -> Vec<u8> {
-    let mut bits = BitWriter::default();
-    bits.put(0b010, 3);
-    bits.put_reversed(1, 7); // length 3
-    bits.put_reversed(distance_symbol, 5);
-    bits.put(extra, extra_bits);
-    bits.put(0, 7);
-    bits.put(0b000, 3);
-    bits.bytes
-}
-
-#[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    bits: usize,
-}
-
-impl BitWriter {
-    fn put(&mut self, value: usize, count: usize) {
-        for place in 0..count {
-            if self.bits.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            let bit = (value >> place & 1) as u8;
-            *self.bytes.last_mut().unwrap() |= bit << (self.bits % 8);
-            self.bits += 1;
-        }
-    }
-
-    /// Writes a Huffman code, the highest bit first.
-    fn put_reversed(&mut self, code: usize, count: usize) {
-        for place in (0..count).rev() {
-            self.put(code >> place & 1, 1);
-        }
-    }
+/// A message's payload that consists of one match of three bytes at this distance, from 1 to 32,768.
+pub fn match_of_three(distance: u16) -> Vec<u8> {
+    let copy = Token::Copy {
+        length: 3,
+        distance,
+    };
+    Blocks::new().fixed(false, &[copy]).message()
 }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`waiting`] | waiting for a condition, with a time limit | every test with threads, sockets or processes |
 //! | [`protocol`] | handwritten frames, an endpoint under test, rules for both roles | tests of the core |
-//! | [`deflate`], [`inflate`] | compressed messages for the endpoint; an independent inflater | tests of compression |
+//! | [`deflate`], [`inflate`] | compressed messages for the endpoint; the inflater of the conformance suite | tests of compression |
 //! | [`engine`] | a simulated engine of the backplane, shared by several servers | tests of the backplane |
 //! | [`socket`] | a server on its own port, a client of raw bytes, an application that executes commands | tests of the server, the chat and the load generator |
 //! | `tls` | certificates of an authority, a client through TLS (feature `tls`) | tests of TLS |
@@ -26,6 +26,12 @@ pub mod properties;
 pub mod protocol;
 pub mod redis;
 pub mod socket;
+/// DEFLATE of the conformance suite, as a reference for the library's own: its tests compare it with
+/// another implementation. Its source is compiled here because a dependency on the suite would bring
+/// its sockets and its TLS into the fuzz targets.
+#[allow(dead_code, unused_imports, reason = "the suite uses more of it")]
+#[path = "../../conform/src/deflate/mod.rs"]
+mod suite_deflate;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod waiting;

@@ -225,12 +225,12 @@ pub fn behaviours() -> Vec<Behaviour> {
         ),
         refuses(
             "reference_before_the_first_byte_fails",
-            match_of_three(0, 0, 0),
+            match_of_three(1),
             1007,
         ),
         refuses(
             "reference_of_32_kib_before_the_first_byte_fails",
-            match_of_three(29, 8191, 13),
+            match_of_three(32_768),
             1007,
         ),
         refuses(
@@ -285,7 +285,7 @@ pub fn behaviours() -> Vec<Behaviour> {
                 send(CLIENT.frame(compressed(BINARY, stored(&[7; 2000])))),
                 binary([7; 2000]),
                 // 1,025 bytes back, in a window of 512.
-                send(CLIENT.frame(compressed(BINARY, match_of_three(20, 0, 9)))),
+                send(CLIENT.frame(compressed(BINARY, match_of_three(1025)))),
                 fails(1007),
             ],
         ),

@@ -35,6 +35,12 @@ pub(crate) enum InflateError {
 }
 
 impl Inflater {
+    /// After earlier messages with this content, in a row.
+    pub(crate) fn after(earlier: &[u8]) -> Inflater {
+        let window = earlier[earlier.len().saturating_sub(WINDOW_BYTES_MAX)..].to_vec();
+        Inflater { window }
+    }
+
     /// Inflates the payload of a message, whose tail was removed (RFC 7692 §7.2.2).
     ///
     /// # Errors
@@ -57,8 +63,7 @@ impl Inflater {
         while !bits.is_empty() {
             message.block(&mut bits)?;
         }
-        let kept = message.output.len().saturating_sub(WINDOW_BYTES_MAX);
-        self.window = message.output[kept..].to_vec();
+        *self = Inflater::after(&message.output);
         Ok(Inflated {
             bytes: message.output.split_off(message.start),
             blocks: message.blocks,
@@ -148,7 +153,7 @@ impl Message {
         };
         self.distance_max = self.distance_max.max(distance);
         self.reach = self.reach.max(self.start.saturating_sub(from));
-        if self.output.len() - self.start + length > self.bytes_max {
+        if length > self.bytes_max - (self.output.len() - self.start) {
             return Err(InflateError::TooLong);
         }
         let end = self.output.len();

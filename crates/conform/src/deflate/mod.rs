@@ -1,6 +1,7 @@
 //! DEFLATE (RFC 1951) for the messages of permessage-deflate (RFC 7692 §7.2), written for this
 //! suite: the reader measures how far back a peer refers, and the writer makes every block
-//! that is legal, and some that are not. A library does neither.
+//! that is legal, and some that are not. A library does neither. The peers of this suite's tests and the
+//! tests of `yamabiko` (`crates/testing`) compile this folder as their own.
 //!
 //! ```text
 //!   Blocks        tokens chosen by a case ─▶ bytes
