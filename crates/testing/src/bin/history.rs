@@ -12,7 +12,7 @@
 //! | coming-back | 1,000 members that ask for 50 messages at the same time: the time until each has them, and the processor time of the server |
 //! | idle | the memory of a member that sends nothing |
 //!
-//! About 2 minutes; let nothing else run. The data files are in the folder for temporary files, or in `--folder`: choose one on a disk, because `full`
+//! `--write docs/data.md` puts the tables between the marks of that page. About 2 minutes; let nothing else run. The data files are in the folder for temporary files, or in `--folder`: choose one on a disk, because `full`
 //! costs what the disk costs. Server and clients share the machine, so the times of many clients include those of the clients.
 
 use std::fs;
@@ -30,15 +30,18 @@ use yamabiko_testing::socket::{Client, frame};
 fn main() -> ExitCode {
     let mut program = PathBuf::from("target/release/yamabiko");
     let mut folder = std::env::temp_dir();
-    let mut only = None;
+    let (mut only, mut page) = (None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match (&*argument, arguments.next()) {
             ("--program", Some(path)) => program = path.into(),
             ("--folder", Some(path)) => folder = path.into(),
             ("--only", Some(table)) => only = Some(table),
+            ("--write", Some(path)) => page = Some(path),
             _ => {
-                eprintln!("usage: history [--program FILE] [--folder FOLDER] [--only TABLE]");
+                eprintln!(
+                    "usage: history [--program FILE] [--folder FOLDER] [--only TABLE] [--write PAGE]"
+                );
                 return ExitCode::from(2);
             }
         }
@@ -52,17 +55,42 @@ fn main() -> ExitCode {
         ("coming-back", Setup::coming_back),
         ("idle", Setup::idle),
     ];
+    let mut figures = String::new();
     for (name, table) in tables {
         if only.as_deref().is_none_or(|only| only == name) {
-            table(&setup);
+            let before = figures.len();
+            table(&setup, &mut figures);
+            print!("{}", &figures[before..]);
         }
     }
     fs::remove_dir_all(&setup.folder).expect("the folder");
+    if let Some(page) = page {
+        let text = fs::read_to_string(&page).expect("the page");
+        fs::write(&page, with_figures(&text, &figures)).expect("the page");
+    }
     ExitCode::SUCCESS
 }
 
-/// Measures and prints a table.
-type Table = fn(&Setup);
+/// The page with these figures between its marks.
+fn with_figures(page: &str, figures: &str) -> String {
+    let (before, rest) = page.split_once(BEGIN).expect("a mark in the page");
+    let (_, after) = rest.split_once(END).expect("the other mark");
+    format!("{before}{BEGIN}\n{}\n\n{END}{after}", figures.trim())
+}
+
+/// The marks in a page.
+const BEGIN: &str = "<!-- figures of the history: begin -->";
+const END: &str = "<!-- figures of the history: end -->";
+
+/// Measures, and appends a table.
+type Table = fn(&Setup, &mut String);
+
+/// Appends a line to a table.
+macro_rules! push {
+    ($table:ident, $($line:tt)*) => {
+        $table.push_str(&(format!($($line)*) + "\n"))
+    };
+}
 
 struct Setup {
     program: PathBuf,
@@ -94,11 +122,12 @@ impl Setup {
         Server::start(&self.program, options)
     }
 
-    fn keeping(&self) {
-        println!(
+    fn keeping(&self, table: &mut String) {
+        push!(
+            table,
             "| 10,000 messages a second | CPU of each | of a core | copy p50 | p99 | longest |"
         );
-        println!("|---|---:|---:|---:|---:|---:|");
+        push!(table, "|---|---:|---:|---:|---:|---:|");
         for (name, options) in self.places("keeping") {
             let server = self.start(&options);
             publish_at(&server, 10_000, Duration::from_secs(1));
@@ -106,7 +135,8 @@ impl Setup {
             let mut lags = publish_at(&server, 10_000, Duration::from_secs(10));
             let used = server.processor_time() - before;
             lags.sort_unstable();
-            println!(
+            push!(
+                table,
                 "| {name} | {:.1} µs | {:.0} % | {} | {} | {} |",
                 used.as_secs_f64() * 1e6 / lags.len() as f64,
                 used.as_secs_f64() * 10.0,
@@ -117,11 +147,12 @@ impl Setup {
         }
     }
 
-    fn joining(&self) {
-        println!(
+    fn joining(&self, table: &mut String) {
+        push!(
+            table,
             "\n| room with 10,000 messages | first join after a restart | next joins p50 | memory of the room |"
         );
-        println!("|---|---:|---:|---:|");
+        push!(table, "|---|---:|---:|---:|");
         for (name, options) in self.places("joining") {
             let long = ["--history-messages", "10000", "--history-bytes", "16MiB"];
             let options = [options, long.map(str::to_owned).to_vec()].concat();
@@ -138,16 +169,20 @@ impl Setup {
             let mut times: Vec<Duration> = (1..=20).map(|number| join(&server, number)).collect();
             times.sort_unstable();
             let p50 = milliseconds(percentile(&times, 50));
-            println!(
+            push!(
+                table,
                 "| {name} | {first} | {p50} | {:.1} MiB |",
                 memory as f64 / (1 << 20) as f64
             );
         }
     }
 
-    fn coming_back(&self) {
-        println!("\n| 1,000 members come back at once | p50 | p99 | longest | CPU of each |");
-        println!("|---|---:|---:|---:|---:|");
+    fn coming_back(&self, table: &mut String) {
+        push!(
+            table,
+            "\n| 1,000 members come back at once | p50 | p99 | longest | CPU of each |"
+        );
+        push!(table, "|---|---:|---:|---:|---:|");
         for (name, options) in self.places("coming-back") {
             // That each of them enters is a message, too.
             let kept = ["--history-messages", "10000", "--history-bytes", "16MiB"];
@@ -162,7 +197,8 @@ impl Setup {
             let mut times = come_back(&server, &position, 1000, 50);
             let used = server.processor_time() - before;
             times.sort_unstable();
-            println!(
+            push!(
+                table,
                 "| {name} | {} | {} | {} | {:.0} µs |",
                 milliseconds(percentile(&times, 50)),
                 milliseconds(percentile(&times, 99)),
@@ -172,9 +208,9 @@ impl Setup {
         }
     }
 
-    fn idle(&self) {
-        println!("\n| members | memory of each |");
-        println!("|---:|---:|");
+    fn idle(&self, table: &mut String) {
+        push!(table, "\n| members | memory of each |");
+        push!(table, "|---:|---:|");
         let server = self.start(&[]);
         // The buffers of the workers.
         drop(members(&server, 200));
@@ -182,7 +218,11 @@ impl Setup {
         let count = 2000;
         let members = members(&server, count);
         let bytes = server.resident_bytes().saturating_sub(before);
-        println!("| {count}, in rooms of 20 | {} bytes |", bytes / count);
+        push!(
+            table,
+            "| {count}, in rooms of 20 | {} bytes |",
+            bytes / count
+        );
         drop(members);
     }
 }
