@@ -49,8 +49,10 @@ pub struct Io {
     ready: Vec<SocketKey>,
     /// Sockets that had more to read than their budget of a turn, each once.
     again: Vec<SocketKey>,
-    /// This turn does no long work (`again`, `writable`), because other sockets have become ready.
-    postpones: bool,
+    /// This turn serves no `writable` socket, because others have become ready to be read.
+    postpones_writes: bool,
+    /// So many turns in succession have not read the sockets of `again`, because others have become ready.
+    turns_of_others: u32,
     /// Sockets that can be written again, and that the application has not been told of, each once.
     writable: VecDeque<SocketKey>,
     /// Messages wait that the application has not taken.
@@ -670,7 +672,8 @@ impl Io {
             acceptors,
             ready: Vec::new(),
             again: Vec::new(),
-            postpones: false,
+            postpones_writes: false,
+            turns_of_others: 0,
             writable: VecDeque::new(),
             messages_wait: false,
             mailbox_edge: false,
@@ -868,16 +871,22 @@ impl Io {
         }
     }
 
-    /// Decides whether this turn does long work: it serves sockets that can be written again, and sockets that have used their budget.
-    /// While other sockets become ready, it does so in every second turn only: the others are answered first.
+    /// Decides whether this turn does long work. While other sockets become ready, sockets that can be written again are served in every
+    /// second turn only, and sockets that have used their budget are read again when the others have had [`TURNS_OF_OTHERS_MAX`] turns: the
+    /// others are answered first, and a turn of theirs is short.
     pub(super) fn order_work(&mut self) {
-        let has_long_work = !(self.again.is_empty() && self.writable.is_empty());
-        self.postpones = has_long_work && self.has_ready() && !self.postpones;
+        let has_ready = self.has_ready();
+        self.postpones_writes = has_ready && !self.writable.is_empty() && !self.postpones_writes;
+        let others_first = has_ready && !self.again.is_empty();
+        self.turns_of_others = match self.turns_of_others {
+            turns if others_first && turns < TURNS_OF_OTHERS_MAX => turns + 1,
+            _ => 0,
+        };
     }
 
-    /// Whether this turn does no long work.
-    pub(super) fn postpones_long_work(&self) -> bool {
-        self.postpones
+    /// Whether this turn serves no socket that can be written again.
+    pub(super) fn postpones_writes(&self) -> bool {
+        self.postpones_writes
     }
 
     /// Whether sockets have become ready that the turn has not read.
@@ -888,7 +897,7 @@ impl Io {
     /// Moves the sockets that are read in this turn to `reading`, which is empty.
     pub(super) fn take_ready(&mut self, reading: &mut Vec<SocketKey>) {
         std::mem::swap(&mut self.ready, reading);
-        if !self.postpones {
+        if self.turns_of_others == 0 {
             reading.append(&mut self.again);
         }
         self.sockets_read = reading.len();
@@ -1175,6 +1184,10 @@ const READ_BYTES_PER_WRITTEN: usize = 4;
 /// What one socket reads before the turn looks for others that have become ready: up to 100 µs. Not less, so that a message of 64 KiB with its
 /// header is whole in the shared buffer.
 const READ_STEP_BYTES: usize = 128 << 10;
+
+/// Turns of the others before sockets that have used their budget are read again. With the budget of 256 KiB each of these has as much work in a
+/// turn as some 30 short messages.
+const TURNS_OF_OTHERS_MAX: u32 = 8;
 
 /// What it costs to open a byte of a secured socket, in bytes that are read.
 const OPENING_COST: usize = 2;

@@ -47,7 +47,7 @@
 //!   time and no event is lost.
 //! - No socket reads more than its budget in a turn, and the other ready sockets are read
 //!   before it reads again. Sockets that become ready have a turn before the sockets that had
-//!   more to read than their budget, but not two turns in succession. The numbers of accepted
+//!   more to read than their budget, but not nine turns in succession. The numbers of accepted
 //!   connections and of timers in a turn are limited too.
 //! - Sockets that can be written again are served in this order, until what they write has used up the turn's budget of 128 KiB (a
 //!   call costs 16 KiB besides its bytes). The others stay blocked until the next turn. Sockets that become ready to be read have a
@@ -463,7 +463,7 @@ impl<M: Send + 'static> Reactor<M> {
     }
 
     fn serve_writable(&mut self, application: &mut impl Application<Message = M>) {
-        if self.io.postpones_long_work() {
+        if self.io.postpones_writes() {
             return;
         }
         let begun = self.io.write_cost();
