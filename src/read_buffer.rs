@@ -55,7 +55,7 @@ use core::fmt;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A read that fills its room, or that brings 64 KiB, shows that there may be more to read, and
+/// A read that fills its room, or that brings as much as a usual one can, shows that there may be more to read, and
 /// then the beginning of a message waits here for the next read. After any other read there is nothing more
 /// for now, and the connection takes all bytes: it checks a text at once, up to the last
 /// byte that has arrived. So the buffer is empty whenever a socket has nothing to read, and
@@ -127,7 +127,7 @@ impl ReadBuffer {
         }
     }
 
-    /// Where the next read goes: at most 64 KiB, or as much as the beginning of a message that
+    /// Where the next read goes: at most 64 KiB and a header, or as much as the beginning of a message that
     /// waits here, and at least one byte if the events have been received until `None`. Then
     /// call [`ReadBuffer::filled`].
     #[inline]
@@ -166,7 +166,7 @@ impl ReadBuffer {
         self.may_have_more = true;
     }
 
-    /// Whether the last read has filled its room or brought 64 KiB, or more is [expected](ReadBuffer::expect_more)
+    /// Whether the last read has filled its room or brought as much as a usual one can, or more is [expected](ReadBuffer::expect_more)
     /// for another reason.
     #[cfg(feature = "client")]
     pub(crate) fn expects_more(&self) -> bool {
@@ -273,8 +273,9 @@ impl fmt::Debug for ReadBuffer {
     }
 }
 
-/// What one read brings at most, if nothing else is asked for.
-const READ_BYTES: usize = 64 << 10;
+/// What one read brings at most, if nothing else is asked for: a message of 64 KiB with the longest header, and two bytes that
+/// stay free, so that the read shows that there is nothing more.
+const READ_BYTES: usize = (64 << 10) + 16;
 
 /// A buffer of which a quarter was enough for so many reads is halved.
 const READS_UNTIL_SHRINK: u32 = 1024;
