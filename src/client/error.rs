@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::websocket::handshake::{
     ClientHandshakeError, HttpResponse, InvalidRequest, TunnelError, UriError,
@@ -136,6 +137,23 @@ impl HttpRefusal {
             body_start,
         }
     }
+
+    /// A response of which these bytes have been received, the head included: for a client on other I/O. It reads on while
+    /// [`HttpRefusal::wants_more`], at most for [`HttpRefusal::BODY_TIMEOUT`].
+    pub fn received(response: HttpResponse, bytes: &[u8]) -> HttpRefusal {
+        let body = response.body(bytes, BODY_START_BYTES_MAX);
+        HttpRefusal::new(response, body.content)
+    }
+
+    /// Whether more of the body is to be read. `bytes`: as for [`HttpRefusal::received`].
+    pub fn wants_more(response: &HttpResponse, bytes: &[u8]) -> bool {
+        let body = response.body(bytes, BODY_START_BYTES_MAX);
+        let is_enough = body.ended || body.content.len() == BODY_START_BYTES_MAX;
+        !is_enough && bytes.len() < response.head_bytes + BODY_WIRE_BYTES_MAX
+    }
+
+    /// How long a client waits for the beginning of the body.
+    pub const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
     /// The value of the first header field with this name, without regard to case; bytes
     /// that are not UTF-8 are replaced. Escape it before it is displayed: the server chose
@@ -277,3 +295,8 @@ fn write_attempts(
     }
     Ok(())
 }
+
+/// How much of the body of an HTTP response is kept.
+const BODY_START_BYTES_MAX: usize = 4 << 10;
+/// How many bytes are read for that: a chunk with one byte of content takes six.
+const BODY_WIRE_BYTES_MAX: usize = 32 << 10;

@@ -32,12 +32,6 @@ use crate::websocket::handshake::{
 
 /// The number of bytes of one read.
 const READ_BYTES: usize = 4 << 10;
-/// How much of the body of an HTTP response is kept.
-const BODY_START_BYTES_MAX: usize = 4 << 10;
-/// How many bytes are read for that: a chunk with one byte of content takes six.
-const BODY_WIRE_BYTES_MAX: usize = 32 << 10;
-/// How long the client waits for that part of the body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An open connection: frames follow.
 pub(super) struct Opened {
@@ -244,22 +238,12 @@ pub(super) fn read_response(
 
 /// The HTTP response, with the part of its body that arrives soon.
 fn refused(stream: &mut impl Source, response: HttpResponse, bytes: &mut Vec<u8>) -> ClientError {
-    let wire_bytes_max = response.head_bytes + BODY_WIRE_BYTES_MAX;
-    let deadline = deadline_in(BODY_TIMEOUT);
-    let body = loop {
-        let body = response.body(bytes, BODY_START_BYTES_MAX);
-        let enough = body.ended
-            || body.content.len() == BODY_START_BYTES_MAX
-            || bytes.len() >= wire_bytes_max;
-        // The content that has arrived is reported, not the reason why reading ended.
-        if enough || !matches!(read_more(stream, bytes, deadline), Ok(1..)) {
-            break body;
-        }
-    };
-    ClientError::Refused(Box::new(HttpRefusal {
-        body_start: body.content,
-        response,
-    }))
+    let deadline = deadline_in(HttpRefusal::BODY_TIMEOUT);
+    // The content that has arrived is reported, not the reason why reading ended.
+    while HttpRefusal::wants_more(&response, bytes)
+        && matches!(read_more(stream, bytes, deadline), Ok(1..))
+    {}
+    ClientError::Refused(Box::new(HttpRefusal::received(response, bytes)))
 }
 
 /// One read, appended to `bytes`. Returns the number of bytes; 0: the end.

@@ -415,23 +415,14 @@ async fn refused<T: AsyncRead + Unpin>(
     mut bytes: Vec<u8>,
     timer: Timer,
 ) -> ClientError {
-    let wire_bytes_max = response.head_bytes + BODY_WIRE_BYTES_MAX;
     let read_body = async {
-        loop {
-            let body = response.body(&bytes, BODY_START_BYTES_MAX);
-            let enough = body.ended || body.content.len() == BODY_START_BYTES_MAX;
-            if enough || bytes.len() >= wire_bytes_max {
-                break;
-            }
-            if !matches!(read_more(stream, &mut bytes).await, Ok(1..)) {
-                break;
-            }
-        }
+        while HttpRefusal::wants_more(&response, &bytes)
+            && matches!(read_more(stream, &mut bytes).await, Ok(1..))
+        {}
     };
     // The content that has arrived is reported, not the reason why reading ended.
-    _ = timer.within(BODY_TIMEOUT, read_body).await;
-    let body = response.body(&bytes, BODY_START_BYTES_MAX);
-    ClientError::Refused(Box::new(HttpRefusal::new(response, body.content)))
+    _ = timer.within(HttpRefusal::BODY_TIMEOUT, read_body).await;
+    ClientError::Refused(Box::new(HttpRefusal::received(response, &bytes)))
 }
 
 fn failed(error: io::Error) -> ClientError {
@@ -443,9 +434,3 @@ fn timed_out() -> io::Error {
 }
 
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How much of the body of an HTTP response is kept.
-const BODY_START_BYTES_MAX: usize = 4 << 10;
-/// How many bytes are read for that: a chunk with one byte of content takes six.
-const BODY_WIRE_BYTES_MAX: usize = 32 << 10;
-/// How long the client waits for that part of the body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(1);
