@@ -126,7 +126,7 @@ def counted_trigger(channels):
 
 
 def cpu():
-    subscribers, events, rounds = 500, 400, 5
+    subscribers, events, rounds = 500, 60, 5
     print(f"Microseconds of CPU for each delivery to {subscribers} subscribers, user and system, median of {rounds} rounds that take turns:\n")
     times = collections.defaultdict(list)
     for _ in range(rounds):
