@@ -33,6 +33,8 @@ pub(super) struct Directory {
     own_bytes: usize,
     held: BTreeMap<Arc<str>, Vec<Holder>>,
     nodes: BTreeMap<NodeId, Node>,
+    /// Own entries whose values have changed since the last beat: the others learn the last one with the next beat.
+    changed: BTreeSet<Arc<str>>,
     /// Operations that are to be published, in their order.
     outbox: VecDeque<Operation>,
     outbox_bytes: usize,
@@ -90,6 +92,7 @@ impl Directory {
             own_bytes: 0,
             held: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            changed: BTreeSet::new(),
             outbox: VecDeque::new(),
             outbox_bytes: 0,
             must_ask: false,
@@ -104,19 +107,23 @@ impl Directory {
         if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
             return Err(Full::TooLong);
         }
-        let before = self
-            .own
-            .get(key)
-            .map_or(0, |before| entry_bytes(key, before));
-        let bytes = self.own_bytes - before + entry_bytes(key, value);
+        let before = self.own.get(key);
+        if before.is_some_and(|before| **before == *value) {
+            return Ok(());
+        }
+        let is_new = before.is_none();
+        let before_bytes = before.map_or(0, |before| entry_bytes(key, before));
+        let bytes = self.own_bytes - before_bytes + entry_bytes(key, value);
         if bytes > OWN_BYTES_MAX {
             return Err(Full::TooMuch);
         }
         self.own_bytes = bytes;
         let (key, value): (Arc<str>, Arc<[u8]>) = (key.into(), value.into());
         self.own.insert(key.clone(), value.clone());
-        if self.phase == Phase::Following {
-            self.push_change(Operation::Hold(key, value));
+        match self.phase {
+            Phase::Following if is_new => self.push_change(Operation::Hold(key, value)),
+            Phase::Following => drop(self.changed.insert(key)),
+            Phase::Unloaded | Phase::Learning { .. } | Phase::Left => {}
         }
         Ok(())
     }
@@ -127,6 +134,7 @@ impl Directory {
             return;
         };
         self.own_bytes -= entry_bytes(&key, &value);
+        self.changed.remove(&key);
         if self.phase == Phase::Following {
             self.push_change(Operation::Release(key));
         }
@@ -147,11 +155,16 @@ impl Directory {
 
     /// The time of a beat has come. False: there is none before the log is loaded.
     pub(super) fn beat(&mut self) -> bool {
-        let is_there = !matches!(self.phase, Phase::Unloaded | Phase::Left);
-        if is_there {
-            self.push(Operation::Beat);
+        if matches!(self.phase, Phase::Unloaded | Phase::Left) {
+            return false;
         }
-        is_there
+        self.push(Operation::Beat);
+        for key in std::mem::take(&mut self.changed) {
+            if let Some(value) = self.own.get(&key) {
+                self.push_change(Operation::Hold(key, value.clone()));
+            }
+        }
+        true
     }
 
     /// The engine has not taken a message of this node, or it is not known whether it has.
@@ -242,6 +255,7 @@ impl Directory {
             .retain(|operation| matches!(operation, Operation::Message(_)));
         self.outbox_bytes = self.outbox.iter().map(Operation::bytes).sum();
         self.announcing = None;
+        self.changed.clear();
     }
 
     /// How many nodes hold an entry with this key.

@@ -210,7 +210,9 @@ impl Cluster {
 
     /// This node holds an entry from now on, or another value under the same key. All nodes are told
     /// ([`Handler::cluster_event`](crate::server::Handler::cluster_event)), this one included, in one order; the entries of a node that
-    /// ends are released. While the engine cannot be reached the entry is kept here, and the others are told later.
+    /// ends are released. While the engine cannot be reached the entry is kept here, and the others are told later. Another value is
+    /// passed on with the next [beat](crate::server::BackplaneConfig::beat), and only the last one: so a number that changes all the time costs a
+    /// message a second.
     ///
     /// Keys of different applications begin differently. Cost: a lock, two copies.
     ///

@@ -431,3 +431,21 @@ fn changes_that_the_engine_does_not_take_in_time_are_announced_instead() {
     simulation.settle(1);
     simulation.check();
 }
+
+#[test]
+fn value_that_changes_often_is_told_once_in_a_beat() {
+    let mut simulation = Simulation::new();
+    simulation.settle(LEARNING_BEATS_MAX as usize + 1);
+    let messages = simulation.log.len();
+    for value in 0..100 {
+        let directory = &mut simulation.nodes[0].directory;
+        directory.hold("a", &[value]).expect("it fits");
+        assert!(directory.outbox.len() <= 1, "the new entry");
+    }
+    while simulation.publish(0) {}
+    assert_eq!(simulation.log.len(), messages + 1);
+    simulation.settle(1);
+    simulation.check();
+    // A beat of each node; the first one has the last value in it.
+    assert_eq!(simulation.log.len(), messages + 1 + NODES);
+}
