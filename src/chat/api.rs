@@ -40,6 +40,8 @@ pub(super) struct Api {
 /// What the interface answers from.
 pub(super) struct Rooms<'a> {
     pub(super) members: &'a RoomDirectory,
+    /// With a cluster: how many the rooms have on all nodes.
+    pub(super) member_counts: &'a Subscribers,
     pub(super) subscribers: &'a Subscribers,
 }
 
@@ -130,9 +132,13 @@ impl Api {
                 grant.is_none_or(|grant| grant.may_subscribe(&format!("{prefix}{room}")))
             }
         };
-        let chat = rooms
-            .members
-            .list(&after, ROOMS_LISTED_MAX, sees(TOPIC_PREFIX));
+        let sees_chat = sees(TOPIC_PREFIX);
+        let chat = match rooms.member_counts.has_cluster() {
+            true => rooms
+                .member_counts
+                .list(&after, ROOMS_LISTED_MAX, sees_chat),
+            false => rooms.members.list(&after, ROOMS_LISTED_MAX, sees_chat),
+        };
         let broadcast = rooms
             .subscribers
             .list(&after, ROOMS_LISTED_MAX, sees(BROADCAST_PREFIX));
@@ -166,9 +172,13 @@ impl Api {
             // Who is in a private room is for its members.
             let is_private = rooms.members.is_private(room);
             let roster = rooms.members.roster(room).filter(|_| !is_private);
-            let (members, revision) = roster
+            let (here, revision) = roster
                 .as_ref()
                 .map_or((0, 0), |roster| (roster.count, roster.revision));
+            let members = match is_private {
+                true => 0,
+                false => rooms.member_counts.count(room).max(here),
+            };
             let names = roster.as_ref().map_or("[]", |roster| roster.list.json());
             text.push_str(&format!(
                 ",\"members\":{members},\"names\":{names},\"revision\":{revision}"

@@ -23,10 +23,10 @@ use super::rules::PRIVATE_PREFIX;
 use super::sessions::SessionKey;
 use super::subscribers::Subscribers;
 use crate::server::{
-    Admission, CloseCode, Closed, ConnectionId, Context, Erasure, Handler, LagAction, LagPolicy,
-    Message, Missed, NotJoined, NotPublished, NotSent, OwnedMessage, Position, Published,
-    Publisher, Records, Refusal, Replay, Replayed, Request, RequestHead, Response, RoomHistory,
-    Status, Upgrade,
+    Admission, CloseCode, Closed, ClusterEvent, ConnectionId, Context, Erasure, Handler, LagAction,
+    LagPolicy, Message, Missed, NotJoined, NotPublished, NotSent, OwnedMessage, Position,
+    Published, Publisher, Records, Refusal, Replay, Replayed, Request, RequestHead, Response,
+    RoomHistory, Status, Upgrade,
 };
 use crate::tokens::TokenError;
 
@@ -51,6 +51,8 @@ use crate::tokens::TokenError;
 pub struct Chat {
     rooms: RoomDirectory,
     subscribers: Subscribers,
+    /// Of the rooms of the chat, with a cluster.
+    member_counts: Subscribers,
     page: Page,
     chat: Access,
     broadcast: Access,
@@ -78,7 +80,8 @@ impl Chat {
     pub fn new() -> Chat {
         Chat {
             rooms: RoomDirectory::default(),
-            subscribers: Subscribers::default(),
+            subscribers: Subscribers::new("broadcast/"),
+            member_counts: Subscribers::new("chat/"),
             page: Page::new(),
             chat: Access::Open,
             broadcast: Access::Open,
@@ -152,6 +155,14 @@ impl Chat {
         }
     }
 
+    /// The other nodes learn how many members a room has here.
+    fn share_members(&self, room: &str) {
+        if self.member_counts.has_cluster() {
+            self.member_counts
+                .set(room, || self.rooms.listed_members(room));
+        }
+    }
+
     /// The response to a method of this resource.
     fn respond(&self, route: Route, request: &Request<'_>) -> Result<Response, Refusal> {
         match route {
@@ -162,6 +173,7 @@ impl Chat {
                 let rooms = Rooms {
                     members: &self.rooms,
                     subscribers: &self.subscribers,
+                    member_counts: &self.member_counts,
                 };
                 self.api.respond(&resource, request, now(), &rooms)
             }
@@ -247,7 +259,8 @@ impl Handler for Chat {
                 false => context.close((CloseCode::FORBIDDEN, "the token allows no messages here")),
             },
             (Kind::Chat(member), Message::Text(json)) => {
-                member.handle_text(json, now(), &self.rooms, &mut self.outlet(context))
+                member.handle_text(json, now(), &self.rooms, &mut self.outlet(context));
+                self.share_members(member.room());
             }
             (Kind::Chat(member), Message::Binary(_)) => {
                 member.handle_binary(&mut self.outlet(context));
@@ -257,7 +270,11 @@ impl Handler for Chat {
 
     fn closed(&self, session: Session, _: &Closed<'_>, context: &mut Context<'_>) {
         match session.0 {
-            Kind::Chat(member) => member.closed(&self.rooms, &mut self.outlet(context)),
+            Kind::Chat(member) => {
+                let room: Box<str> = member.room().into();
+                member.closed(&self.rooms, &mut self.outlet(context));
+                self.share_members(&room);
+            }
             Kind::Broadcast { topic, rights } if rights.subscribe => {
                 self.subscribers.remove(broadcast_room(&topic));
             }
@@ -289,6 +306,7 @@ impl Handler for Chat {
                 if let Some(replaced) = member.joined(&replayed, now(), &self.rooms, outlet) {
                     self.api.close_taken_over(replaced);
                 }
+                self.share_members(member.room());
             }
             Err(error) => {
                 context.close((CloseCode::TRY_AGAIN_LATER, error.to_string().as_str()));
@@ -323,6 +341,7 @@ impl Handler for Chat {
     fn timer(&self, session: &mut Session, _: u32, context: &mut Context<'_>) {
         if let Kind::Chat(member) = &mut session.0 {
             member.look_at_password(&self.rooms, &mut self.outlet(context));
+            self.share_members(member.room());
         }
     }
 
@@ -373,7 +392,18 @@ impl Handler for Chat {
     }
 
     fn bound(&self, publisher: Publisher) {
+        // Without questions about rooms, nobody asks what the other nodes have.
+        let is_asked = self.api.presence != Access::Off;
+        if let Some(cluster) = is_asked.then(|| publisher.cluster()).flatten() {
+            self.subscribers.set_cluster(cluster.clone());
+            self.member_counts.set_cluster(cluster);
+        }
         self.api.set_publisher(publisher);
+    }
+
+    fn cluster_event(&self, event: &ClusterEvent) {
+        self.subscribers.cluster_event(event);
+        self.member_counts.cluster_event(event);
     }
 
     /// Monitoring gets its answer from a full server, too.

@@ -114,6 +114,11 @@ struct Inside {
 
 impl Member {
     /// A connection to this room. The name of the room has been checked. `account`: the subject of its token.
+    /// The name of its room.
+    pub(super) fn room(&self) -> &str {
+        &self.room
+    }
+
     pub(super) fn new(
         room: &str,
         rights: Rights,

@@ -585,6 +585,16 @@ impl RoomDirectory {
         self.with_room(room, ChatRoom::roster)
     }
 
+    /// How many members a room in the list of rooms has. Others have none for those who ask.
+    pub(super) fn listed_members(&self, room: &str) -> usize {
+        let listed = {
+            let directory = lock(&self.directory);
+            let known = directory.get(room).filter(|known| known.is_listed);
+            known.map(|known| known.room.clone())
+        };
+        listed.map_or(0, |room| lock(&room).names.len())
+    }
+
     /// How many rooms behind `after` there are of those that `sees` accepts, and the first `max` of them with their numbers of
     /// members.
     pub(super) fn list(

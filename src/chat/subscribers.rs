@@ -1,44 +1,108 @@
-//! How many subscribers each broadcast room has.
+//! How many subscribers each broadcast room has, and in a cluster how many members each listed room of the chat has, on all nodes.
 //!
 //! The server's own rooms are divided over its workers; this is the count of all of them, which a connection changes when it
-//! begins and when it ends. A room without subscribers is not here, so the number of connections bounds the memory.
+//! begins and when it ends. A room without any is not here, so the number of connections bounds the memory.
+//!
+//! In a cluster each node holds an entry for each room with its count, and knows those of the others.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::first_by_name::FirstByName;
+use crate::server::{Cluster, ClusterEvent, NodeId};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Subscribers {
-    /// 1 ≤ count
-    counts: Mutex<HashMap<Box<str>, usize>>,
+    /// What the keys of its entries begin with.
+    prefix: &'static str,
+    counts: Mutex<HashMap<Box<str>, Count>>,
+    /// Not set: there is one node.
+    cluster: OnceLock<Cluster>,
+}
+
+/// 1 ≤ all of them
+#[derive(Debug, Default)]
+struct Count {
+    here: usize,
+    others: Vec<(NodeId, usize)>,
 }
 
 impl Subscribers {
+    /// `prefix`: what the keys of entries begin with.
+    pub(super) fn new(prefix: &'static str) -> Subscribers {
+        Subscribers {
+            prefix,
+            counts: Mutex::default(),
+            cluster: OnceLock::new(),
+        }
+    }
+
+    /// Whether there are other nodes.
+    pub(super) fn has_cluster(&self) -> bool {
+        self.cluster.get().is_some()
+    }
+
+    /// There are other nodes.
+    pub(super) fn set_cluster(&self, cluster: Cluster) {
+        // Called once.
+        let _ = self.cluster.set(cluster);
+    }
+
     /// A connection has subscribed to this room.
     pub(super) fn add(&self, room: &str) {
-        let mut counts = self.lock();
-        match counts.get_mut(room) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(room.into(), 1);
-            }
-        }
+        self.change(room, |count| count.here += 1);
     }
 
     /// A connection that was added has ended.
     pub(super) fn remove(&self, room: &str) {
+        self.change(room, |count| count.here = count.here.saturating_sub(1));
+    }
+
+    /// This node has as many as `count` returns, which is asked under the lock: the last one that asks is right.
+    pub(super) fn set(&self, room: &str, count: impl FnOnce() -> usize) {
+        self.change(room, |counted| counted.here = count());
+    }
+
+    /// The other nodes learn the changes of this one in their order.
+    fn change(&self, room: &str, change: impl FnOnce(&mut Count)) {
         let mut counts = self.lock();
-        match counts.get_mut(room) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                counts.remove(room);
+        let (before, here) = update(&mut counts, room, change);
+        if let Some(cluster) = self.cluster.get().filter(|_| before != here) {
+            let key = format!("{}{room}", self.prefix);
+            match here {
+                0 => cluster.release(&key),
+                // If this node holds too much, the others do not learn it.
+                _ => drop(cluster.hold(&key, here.to_string().as_bytes())),
             }
         }
     }
 
+    /// Another node may have another count.
+    pub(super) fn cluster_event(&self, event: &ClusterEvent) {
+        let (entry, others) = match event {
+            ClusterEvent::Held { entry, .. } => {
+                let number = str::from_utf8(&entry.value).ok();
+                (entry, number.and_then(|number| number.parse().ok()))
+            }
+            ClusterEvent::Released { entry, .. } => (entry, None),
+            _ => return,
+        };
+        let Some(room) = entry.key.strip_prefix(self.prefix) else {
+            return;
+        };
+        // Before the cluster is set, this node has nothing there.
+        if self.cluster.get().map(Cluster::node) == Some(entry.node) {
+            return;
+        }
+        update(&mut self.lock(), room, |count| {
+            count.others.retain(|(node, _)| *node != entry.node);
+            let others = others.map(|others| (entry.node, others));
+            count.others.extend(others);
+        });
+    }
+
     pub(super) fn count(&self, room: &str) -> usize {
-        self.lock().get(room).copied().unwrap_or(0)
+        self.lock().get(room).map_or(0, Count::all)
     }
 
     /// How many rooms behind `after` there are of those that `sees` accepts, and the first `max` of them.
@@ -51,16 +115,47 @@ impl Subscribers {
         let mut first = FirstByName::new(max);
         for (room, count) in &*self.lock() {
             if **room > *after && sees(room) {
-                first.add(room, *count);
+                first.add(room, count.all());
             }
         }
         first.finish()
     }
 
     /// A poisoned lock is used: the steps under it do not panic.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Count>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Count {
+    fn all(&self) -> usize {
+        let others = self.others.iter().map(|(_, count)| *count);
+        others.fold(self.here, usize::saturating_add)
+    }
+}
+
+/// Changes the count of a room, which is there as long as it is not zero. Returns that of this node, before and after.
+fn update(
+    counts: &mut HashMap<Box<str>, Count>,
+    room: &str,
+    change: impl FnOnce(&mut Count),
+) -> (usize, usize) {
+    if let Some(count) = counts.get_mut(room) {
+        let before = count.here;
+        change(count);
+        let (here, all) = (count.here, count.all());
+        if all == 0 {
+            counts.remove(room);
+        }
+        return (before, here);
+    }
+    let mut count = Count::default();
+    change(&mut count);
+    let here = count.here;
+    if count.all() > 0 {
+        counts.insert(room.into(), count);
+    }
+    (0, here)
 }
 
 #[cfg(test)]
@@ -69,7 +164,7 @@ mod tests {
 
     #[test]
     fn room_is_counted_while_it_has_subscribers() {
-        let subscribers = Subscribers::default();
+        let subscribers = Subscribers::new("test/");
         for room in ["b", "a", "b"] {
             subscribers.add(room);
         }
@@ -81,11 +176,15 @@ mod tests {
         // A room that is not there stays so.
         subscribers.remove("c");
         assert_eq!(subscribers.lock().len(), 1);
+        subscribers.set("c", || 7);
+        assert_eq!(subscribers.count("c"), 7);
+        subscribers.set("c", || 0);
+        assert_eq!(subscribers.lock().len(), 1);
     }
 
     #[test]
     fn rooms_are_listed_in_the_order_of_their_names_from_a_name_on() {
-        let subscribers = Subscribers::default();
+        let subscribers = Subscribers::new("test/");
         for room in ["d", "b", "a", "c", "b", "hidden"] {
             subscribers.add(room);
         }

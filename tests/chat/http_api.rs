@@ -1,13 +1,15 @@
 //! The HTTP interface for scripts: publishing with a key, and who is in which room.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use yamabiko::chat::{Access, Chat, ClientMessage, TEXT_BYTES_MAX};
 use yamabiko::client::{Client, OwnedMessage};
-use yamabiko::server::{Config, HttpLimits};
+use yamabiko::server::{BackplaneConfig, Config, HttpLimits};
 use yamabiko::tokens::Tokens;
 use yamabiko::websocket::Message;
+use yamabiko_testing::engine::SimulatedEngine;
 use yamabiko_testing::socket::{self, LOOP_TIMEOUT, Response, TIMEOUT, TestServer, eventually};
 
 const EVERYTHING: &str = "everything-0123456789";
@@ -611,4 +613,47 @@ fn message_of_a_websocket_and_of_a_script_reach_the_same_subscribers() {
             Some(OwnedMessage::Text("second".into()))
         );
     }
+}
+
+#[test]
+fn numbers_of_a_cluster_are_those_of_all_nodes() {
+    let engine = SimulatedEngine::start(31);
+    let nodes = [(); 2].map(|()| {
+        let backplane = BackplaneConfig {
+            beat: Duration::from_millis(10),
+            ..engine.node()
+        };
+        let config = Config {
+            backplane: Some(backplane),
+            ..config()
+        };
+        TestServer::start(config, Chat::new())
+    });
+    let members = [
+        member(&nodes[0], "tea", "Aki"),
+        member(&nodes[1], "tea", "Bo"),
+    ];
+    let more = member(&nodes[1], "attic", "Chi");
+    let subscribers = [0, 1, 1].map(|node| connect(&nodes[node], "/broadcast/ticks"));
+    let lists = |chat: Value, ticks: Value| {
+        for node in &nodes {
+            eventually("the node knows all numbers", LOOP_TIMEOUT, || {
+                let list = json_of(&get(node, "/rooms", ""));
+                list["chat"]["rooms"] == chat && list["broadcast"]["rooms"] == ticks
+            });
+        }
+    };
+    lists(
+        json!([{"room": "attic", "members": 1}, {"room": "tea", "members": 2}]),
+        json!([{"room": "ticks", "subscribers": 3}]),
+    );
+    for (node, names) in nodes.iter().zip([["Aki"], ["Bo"]]) {
+        let tea = json_of(&get(node, "/rooms/tea", ""));
+        assert_eq!((&tea["members"], &tea["names"]), (&json!(2), &json!(names)));
+        assert_eq!(json_of(&get(node, "/rooms/ticks", ""))["subscribers"], 3);
+    }
+    drop((more, subscribers));
+    lists(json!([{"room": "tea", "members": 2}]), json!([]));
+    drop(members);
+    lists(json!([]), json!([]));
 }
