@@ -2,6 +2,7 @@
 
     judge.py ROLE SET REPORT SUMMARY     reads the folder REPORT, prints a summary and writes it to the file SUMMARY
     judge.py --table SUMMARY...          prints the summaries of one or two roles as a Markdown table
+    judge.py --results SUMMARY...        prints the result of each case in each role as CSV
 
 A report passes when
 - it has every case of the set, and no other case;
@@ -76,7 +77,25 @@ def summary_of(role, set_name, results):
         },
         "compressed": compressed(results, cases),
         "faults": found,
+        "results": {case: result_of(results.get(case)) for case in cases},
     }
+
+
+def result_of(result):
+    """The verdicts of the suite on a case, and the close code that the peer sent; `None`: the case is not there."""
+    keys = ("behavior", "behaviorClose", "remoteCloseCode")
+    return result and [result.get(key) for key in keys]
+
+
+def csv(summaries):
+    """A row for each case: the verdict on the messages, the verdict on the close and the close code, as server and as client."""
+    of_role = {summary["role"]: summary["results"] for summary in summaries}
+    roles = [role for role in ("server", "client") if role in of_role]
+    lines = [",".join(["case", *(f"{role}{column}" for role in roles for column in ("", "_close", "_code"))])]
+    for case in SETS["full"]:
+        cells = [of_role[role].get(case) or ["not run", "", ""] for role in roles]
+        lines.append(",".join([case, *("" if cell is None else str(cell) for three in cells for cell in three)]))
+    return "\n".join(lines)
 
 
 def compressed(results, cases):
@@ -155,6 +174,9 @@ def read(path):
 def main(arguments):
     if arguments[:1] == ["--table"]:
         print(markdown([read(path) for path in arguments[1:]]))
+        return 0
+    if arguments[:1] == ["--results"]:
+        print(csv([read(path) for path in arguments[1:]]))
         return 0
     role, set_name, report, summary_path = arguments
     summary = summary_of(role, set_name, results_of(report))

@@ -3,6 +3,7 @@
 #
 #     tests/autobahn/run.sh [server|client|both] [SET]
 #     tests/autobahn/run.sh --table      prints the last results as a Markdown table
+#     tests/autobahn/run.sh --results    prints the last result of each case as CSV
 #
 # SET is `quick` (the default: all 301 cases without compression and 84 with it),
 # `full` (all 517), or one of its two parts, `base` and `deflate`.
@@ -40,7 +41,7 @@ trap 'exit 130' INT TERM
 main() {
   local roles=${1:-both} set=${2:-quick} role failed=0
   case $roles in
-    --table) exec python3 "$here/judge.py" --table "$folder"/*.json ;;
+    --table | --results) exec python3 "$here/judge.py" "$roles" "$folder"/*.json ;;
     both) roles="server client" ;;
     server | client) ;;
     *) usage ;;
@@ -63,7 +64,7 @@ main() {
 }
 
 usage() {
-  sed -n '2,8s/^# \{0,1\}//p' "$here/run.sh" >&2
+  sed -n '2,9s/^# \{0,1\}//p' "$here/run.sh" >&2
   exit 2
 }
 

@@ -26,7 +26,7 @@ from cases import (
     part_of,
 )
 from compression import elements, fits
-from judge import behaviours, faults, markdown, results_of, summary_of
+from judge import behaviours, csv, faults, markdown, results_of, summary_of
 
 FIXTURES = os.path.join(os.path.dirname(__file__), "fixtures")
 
@@ -304,6 +304,15 @@ class Summaries(unittest.TestCase):
         self.assertIn("| all |  | 301 | 298 OK, 3 INFORMATIONAL | 298 OK, 3 INFORMATIONAL |", lines)
         self.assertEqual(lines[-1], "|  | failed connections with a close code | 117 | 117 of 117 | 117 of 117 |")
         self.assertEqual(len({line.count("|") for line in lines}), 1)
+
+    def test_the_results_have_a_row_for_each_case_and_three_columns_for_each_role(self):
+        summaries = [summary_of(role, "base", all_passing(SETS["base"])) for role in ("client", "server")]
+        lines = csv(summaries).splitlines()
+        self.assertEqual(lines[0], "case,server,server_close,server_code,client,client_close,client_code")
+        self.assertEqual(len(lines), 1 + 517)
+        self.assertIn("2.5,OK,OK,1002,OK,OK,1002", lines)
+        self.assertIn("7.1.6,INFORMATIONAL,INFORMATIONAL,1000,INFORMATIONAL,INFORMATIONAL,1000", lines)
+        self.assertIn("12.1.1,not run,,,not run,,", lines)
 
 
 if __name__ == "__main__":

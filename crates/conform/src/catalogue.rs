@@ -19,6 +19,18 @@ impl Catalogue {
         self.0.iter().map(|case| case.id.to_owned()).collect()
     }
 
+    /// The cases that check what this case of the Autobahn suite checks: for each its identifier, the
+    /// section of the RFC whose sentence decides, and the name of that sentence in the tables of `specs/`.
+    pub fn of_autobahn(&self, old: &str) -> Vec<(&'static str, String, &'static str)> {
+        let rules = rules();
+        let is_named = |case: &&Case| case.old_ids().iter().any(|id| id == old);
+        let place = |case: &Case| {
+            let rule = rules.get(case.rule)?;
+            Some((case.id, rule.section.to_string(), case.rule))
+        };
+        self.0.iter().filter(is_named).filter_map(place).collect()
+    }
+
     /// The sections of the RFCs, such as `RFC 6455 §5.2`, in their order, each with the number of
     /// cases whose rule is in it.
     pub fn sections(&self) -> Vec<(String, usize)> {
