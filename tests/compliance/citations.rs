@@ -243,7 +243,7 @@ impl<'a> Source<'a> {
     fn item(&self, start: usize, end: usize) -> String {
         let below = self.lines[end..]
             .iter()
-            .find(|line| !line.starts_with("//") && !line.starts_with("#["))
+            .find(|line| !line.starts_with("//") && !line.starts_with("#[") && !is_macro_call(line))
             .and_then(|line| item_name(line));
         let around = || {
             let above = self.lines[..start].iter().rev();
@@ -253,6 +253,14 @@ impl<'a> Source<'a> {
         };
         below.or_else(around).unwrap_or_default()
     }
+}
+
+/// Whether the line is a call of a macro outside functions, such as `both_roles!(a_test);`, which says more
+/// about the item below it.
+fn is_macro_call(line: &str) -> bool {
+    let name = line.split_once("!(").map_or("", |(name, _)| name);
+    let is_word = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+    !name.is_empty() && name.chars().all(is_word) && line.ends_with(");")
 }
 
 /// The name of the item that a line declares: `parse` in `pub(crate) const fn parse<'a>(`.
@@ -340,6 +348,19 @@ mod tests {
         let quotes: Vec<_> = citations.iter().map(|citation| &*citation.quote).collect();
         assert_eq!(quotes, ["one", "two"]);
         assert!(citations.iter().all(|citation| citation.item == "both"));
+    }
+
+    #[test]
+    fn citation_above_a_call_of_a_macro_belongs_to_the_item_below_it() {
+        let lines = [
+            "fn before() {}",
+            SECTION,
+            "//# q",
+            "both_roles!(checks);",
+            "fn checks() {}",
+        ];
+        let (citations, _) = sample("tests/a.rs", &lines);
+        assert_eq!(citations[0].item, "checks");
     }
 
     #[test]

@@ -130,10 +130,9 @@ fn page(results: &[Outcome]) -> String {
     text.push_str(TESTS);
     let tests = tests();
     for (id, (section, rule)) in ours {
-        let anchor = section
-            .to_lowercase()
-            .replace(' ', "-")
-            .replace(['§', '.'], "");
+        // The page has a heading for each chapter: `RFC 6455 §5`.
+        let chapter = section.split('.').next().unwrap_or_default();
+        let anchor = chapter.to_lowercase().replace(' ', "-").replace('§', "");
         let of_rule = tests.get(rule).map_or("", String::as_str);
         let _ = writeln!(
             text,
