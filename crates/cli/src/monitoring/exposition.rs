@@ -375,6 +375,13 @@ pub(crate) mod tests {
         counts
     }
 
+    /// With a round trip, whose metric is absent before the first one.
+    fn backplane_counts() -> BackplaneCounts {
+        let mut counts = BackplaneCounts::default();
+        counts.engine.round_trip = Some(Duration::from_millis(2));
+        counts
+    }
+
     fn numbers() -> Numbers {
         Numbers {
             metrics: Metrics::default(),
@@ -385,7 +392,7 @@ pub(crate) mod tests {
             log: LogCounts::default(),
             backplane: Some(BackplaneNumbers {
                 is_ready: true,
-                counts: BackplaneCounts::default(),
+                counts: backplane_counts(),
             }),
             apps: Some(vec![app("1"), app("two")]),
             process: Process {
