@@ -216,6 +216,16 @@ impl SimulatedEngine {
             .count()
     }
 
+    /// How many nodes have subscribed to a room and have been told all of it.
+    pub fn told(&self, room: &str) -> usize {
+        let state = self.shared.lock();
+        let of_room = state
+            .nodes
+            .iter()
+            .filter_map(|node| node.subscribed.get(room));
+        of_room.filter(|room| room.output.is_empty()).count()
+    }
+
     /// How many servers have said that they have stopped.
     pub fn stopped(&self) -> usize {
         let state = self.shared.lock();

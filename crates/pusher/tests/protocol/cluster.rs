@@ -11,7 +11,7 @@ use yamabiko_testing::engine::SimulatedEngine;
 use yamabiko_testing::socket;
 use yamabiko_testing::waiting::{TIMEOUT, eventually};
 
-use crate::harness::{Service, Subscriber, app};
+use crate::harness::{ID, Service, Subscriber, app};
 use crate::web_server::web_server;
 
 /// A node, started.
@@ -38,6 +38,26 @@ fn two_nodes(engine: &SimulatedEngine, app: &App) -> [Service; 2] {
         eventually_occupied(node, "probe", false);
     }
     nodes
+}
+
+/// A subscriber of a channel on each node. The engine has told the nodes where the channel is: what follows comes to all of them.
+fn subscribers(engine: &SimulatedEngine, nodes: &[Service], channel: &str) -> Vec<Subscriber> {
+    let mut clients: Vec<Subscriber> = nodes
+        .iter()
+        .map(|node| node.subscribed_to(&[channel]))
+        .collect();
+    // The events of a cache channel take the way by which all nodes know of each other.
+    if channel.contains("cache-") {
+        for client in &mut clients {
+            client.expect("pusher:cache_miss", channel);
+        }
+    } else {
+        let room = format!("/apps/{ID}/channels/{channel}");
+        eventually("all nodes have been told", TIMEOUT, || {
+            engine.told(&room) == nodes.len()
+        });
+    }
+    clients
 }
 
 /// A web server for each node, because each node has a connection of its own. What all of them receive comes together.
@@ -85,15 +105,9 @@ fn eventually_users(node: &Service, channel: &str, ids: &[&str]) {
 fn events_of_one_node_come_to_the_subscribers_of_all() {
     let engine = SimulatedEngine::start(21);
     let nodes = two_nodes(&engine, &app());
-    let mut clients: Vec<Subscriber> = nodes
-        .iter()
-        .map(|node| node.subscribed_to(&["a", "cache-b"]))
-        .collect();
-    for client in &mut clients {
-        client.expect("pusher:cache_miss", "cache-b");
-    }
-    for node in &nodes {
-        for channel in ["a", "cache-b"] {
+    for channel in ["a", "cache-b"] {
+        let mut clients = subscribers(&engine, &nodes, channel);
+        for node in &nodes {
             node.trigger(channel, "e", "1");
             for client in &mut clients {
                 assert_eq!(client.expect("e", channel), 1);
@@ -107,15 +121,7 @@ fn connection_of_another_node_is_left_out() {
     let engine = SimulatedEngine::start(22);
     let nodes = two_nodes(&engine, &app());
     for channel in ["a", "cache-b"] {
-        let mut clients: Vec<Subscriber> = nodes
-            .iter()
-            .map(|node| node.subscribed_to(&[channel]))
-            .collect();
-        if channel == "cache-b" {
-            for client in &mut clients {
-                client.expect("pusher:cache_miss", channel);
-            }
-        }
+        let mut clients = subscribers(&engine, &nodes, channel);
         for left_out in 0..2 {
             let socket_id = &clients[left_out].socket_id;
             let body =
@@ -151,15 +157,7 @@ fn clients_events_come_to_the_clients_of_other_nodes() {
     let engine = SimulatedEngine::start(24);
     let nodes = two_nodes(&engine, &app());
     for channel in ["private-a", "private-cache-a"] {
-        let mut clients: Vec<Subscriber> = nodes
-            .iter()
-            .map(|node| node.subscribed_to(&[channel]))
-            .collect();
-        if channel == "private-cache-a" {
-            for client in &mut clients {
-                client.expect("pusher:cache_miss", channel);
-            }
-        }
+        let mut clients = subscribers(&engine, &nodes, channel);
         clients[0].whisper(channel, "client-e", &json!("x"));
         assert_eq!(clients[1].expect("client-e", channel), "x");
         clients[0].expect_nothing();
