@@ -22,11 +22,11 @@ LIFETIME = "--connection-lifetime-max 0.5 --close-timeout 0.1"
 
 
 def commands():
-    """The commands of docs/tls.md that make a certificate, serve, and ask: one for each program."""
+    """The commands of docs/tls.md that make a certificate, serve, and ask: the first one of each program."""
     page = (ROOT / "docs/tls.md").read_text()
     block = re.search(r"```sh\n(openssl req .*?)```", page, re.DOTALL)[1]
     lines = block.replace("\\\n", " ").splitlines()
-    return {line.split()[0]: line for line in lines}
+    return {line.split()[0]: line for line in reversed(lines)}
 
 
 class Server:
