@@ -4,17 +4,18 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::port::ReservedPort;
 use crate::waiting::{TIMEOUT, bounded, eventually};
 
 /// A running Redis. It is killed when the value is dropped, and its data is removed.
 pub struct Redis {
     child: Child,
-    pub port: u16,
+    port: ReservedPort,
     folder: PathBuf,
     options: Vec<String>,
     password: Option<String>,
@@ -33,7 +34,7 @@ impl Redis {
             .nth(1);
         let mut redis = Redis {
             password: password.cloned(),
-            port: free_port(),
+            port: ReservedPort::new(),
             child: spawn(&folder, 0, &options)?,
             folder,
             options,
@@ -45,7 +46,7 @@ impl Redis {
     }
 
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        (Ipv4Addr::LOCALHOST, self.port.number()).into()
     }
 
     /// `redis://127.0.0.1:…`
@@ -66,10 +67,10 @@ impl Redis {
 
     /// Starts it again on the same port, with what its folder has, and waits until it answers.
     pub fn run(&mut self) {
-        // Another process may have the port for a moment.
+        // A program that is no test may have the port for a moment.
         eventually("Redis answers", TIMEOUT, || {
             if self.child.try_wait().expect("our child").is_some() {
-                let child = spawn(&self.folder, self.port, &self.options);
+                let child = spawn(&self.folder, self.port.number(), &self.options);
                 self.child = child.expect("the program is there");
             }
             self.try_command("PING")
@@ -180,11 +181,6 @@ fn spawn(folder: &Path, port: u16, options: &[String]) -> Option<Child> {
             None
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("it is bound").port()
 }
 
 fn unused_folder() -> PathBuf {

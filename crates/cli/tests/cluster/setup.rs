@@ -2,12 +2,13 @@
 //! test.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use yamabiko::client::Client;
 use yamabiko::tls::ClientTls;
 use yamabiko::websocket::OwnedMessage;
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::redis::Redis;
 use yamabiko_testing::tls::Folder;
 use yamabiko_testing::waiting::{TIMEOUT, eventually};
@@ -84,11 +85,6 @@ fn redis_options(file: &str) -> Vec<String> {
     options.collect()
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("it is bound").port()
-}
-
 /// A client of the room through the proxy. `None`: it has no server for it now.
 fn connect(port: u16, tls: &ClientTls) -> Option<Client> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
@@ -116,8 +112,10 @@ fn set_up_of_the_page_serves_one_room_and_goes_on_without_one_of_its_nodes() {
     files.write("both.pem", &format!("{}{}", issued.certificate, issued.key));
     files.write("redis-password", "long-and-random\n");
 
-    let ports = [free_port(), free_port(), free_port(), free_port()];
-    let addresses = ports.map(|port| format!("127.0.0.1:{port}"));
+    let ports: [ReservedPort; 4] = std::array::from_fn(|_| ReservedPort::new());
+    let addresses = ports
+        .each_ref()
+        .map(|port| format!("127.0.0.1:{}", port.number()));
     let mut nodes: Vec<Node> = ["one", "two", "three"]
         .iter()
         .zip(&addresses)
@@ -168,7 +166,7 @@ fn set_up_of_the_page_serves_one_room_and_goes_on_without_one_of_its_nodes() {
     let tls = ClientTls::authorities(files.authority.pem().as_bytes()).expect("an authority");
     let mut clients = Vec::new();
     eventually("the proxy has servers", TIMEOUT, || {
-        clients.extend(connect(ports[3], &tls));
+        clients.extend(connect(ports[3].number(), &tls));
         clients.len() == 6
     });
     for (number, client) in clients.iter_mut().enumerate() {
@@ -200,7 +198,7 @@ fn set_up_of_the_page_serves_one_room_and_goes_on_without_one_of_its_nodes() {
     );
     let mut back = None;
     eventually("the proxy has another server", TIMEOUT, || {
-        back = connect(ports[3], &tls);
+        back = connect(ports[3].number(), &tls);
         back.is_some()
     });
     let mut back = back.expect("a client");

@@ -1,8 +1,7 @@
 //! Redis behind TLS.
 
-use std::net::{Ipv4Addr, TcpListener};
-
 use yamabiko_redis::{RedisBackplane, RedisSettings};
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::redis::Redis;
 use yamabiko_testing::socket::{TIMEOUT, eventually};
 use yamabiko_testing::tls::{Authority, Folder};
@@ -13,10 +12,8 @@ use crate::node::Node;
 fn redis_is_reached_by_tls_if_its_certificate_is_of_a_known_authority() {
     let files = Folder::new("redis");
     files.write("ca.pem", &files.authority.pem());
-    let port = {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        listener.local_addr().expect("it is bound").port()
-    };
+    let reserved = ReservedPort::new();
+    let port = reserved.number();
     let (port_text, certificate) = (port.to_string(), files.file("localhost.pem"));
     let (key, ca) = (files.file("localhost.key"), files.file("ca.pem"));
     let options = [
