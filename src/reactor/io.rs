@@ -630,8 +630,9 @@ impl Io {
         self.acceptors.close(self.poll.registry(), true);
     }
 
-    /// Makes [`run`](super::Reactor::run) return at the end of this turn. Sockets stay open,
-    /// and messages and deferred events wait, until the reactor runs again or is dropped.
+    /// Makes [`run`](super::Reactor::run) return at the end of this turn, after the messages that were sent before this call.
+    /// They are followed by one more call of [`turn_ended`](super::Application::turn_ended). Sockets stay open, and later messages
+    /// wait, until the reactor runs again or is dropped.
     pub fn stop(&mut self) {
         self.stopping = true;
     }

@@ -29,7 +29,7 @@
 //!    │   8  alarm     the application's own              ──► alarm()
 //!    │   9  deferred  again, so that turn_ended() knows  ──► opened(), ended()
 //!    │  10  the end                                      ──► turn_ended()
-//!    └─◄── unless stop() was called
+//!    └─◄── unless stop() was called: then steps 6, 9 and 10 once more
 //! ```
 //!
 //! Input is processed before output. An application that collects its output in steps 2 to 9
@@ -424,9 +424,20 @@ impl<M: Send + 'static> Reactor<M> {
         loop {
             self.turn(application)?;
             if self.io.take_stop() {
+                self.deliver_last_messages(application);
                 return Ok(());
             }
         }
+    }
+
+    /// The messages that were sent before the application stopped: the turn that has ended may have taken its messages before.
+    fn deliver_last_messages(&mut self, application: &mut impl Application<Message = M>) {
+        // An event that tells of them may be on its way.
+        self.messages_wait = true;
+        self.deliver_messages(application);
+        self.deliver_deferred(application);
+        application.turn_ended(&mut self.io);
+        self.io.take_stop();
     }
 
     /// Makes one [turn](self#the-turn), for a caller with a loop of its own. It sleeps as `run`

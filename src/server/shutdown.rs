@@ -294,7 +294,7 @@ impl Shutdown {
         self.arrived += 1;
     }
 
-    /// At the end of a turn with so many connections: whether the workers stop together.
+    /// At the end of a turn with so many connections, or other things that keep it alive: whether the workers stop together.
     pub(super) fn may_stop(&mut self, connections: usize) -> MayStop {
         let arrived = std::mem::take(&mut self.arrived);
         if !self.is_draining() {

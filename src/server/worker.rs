@@ -352,7 +352,10 @@ impl<H: Handler> Application for Worker<H> {
             .flush(io, &mut self.connections, &mut self.environment);
         // `Handler::missed` may have published, too.
         let messages_wait = self.environment.fan_out.outbound.send();
-        match self.environment.shutdown.may_stop(self.connections.len()) {
+        // What it has not sent and what it does not take keep it alive as a connection does.
+        let messages_left = messages_wait || !self.takes_messages();
+        let alive = self.connections.len() + usize::from(messages_left);
+        match self.environment.shutdown.may_stop(alive) {
             MayStop::No => {}
             MayStop::Yes => io.stop(),
             MayStop::YesAndTheOthers => {

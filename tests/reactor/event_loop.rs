@@ -1339,6 +1339,48 @@ fn stop_ends_the_run_after_the_turn_and_it_can_run_again() {
     assert_eq!(reactor.probe.numbers.len(), 2);
 }
 
+/// It stops behind its messages, as another thread sends one.
+struct SendsAtItsEnd {
+    mailbox: Mailbox<()>,
+    messages: usize,
+    turns_ended: usize,
+}
+
+impl Application for SendsAtItsEnd {
+    type Message = ();
+    fn opened(&mut self, _: &mut Io, _: SocketKey, _: PeerAddress) {}
+    fn received(&mut self, _: &mut Io, _: SocketKey, _: &mut [u8]) {}
+    fn ended(&mut self, _: &mut Io, _: SocketKey, _: End) {}
+
+    fn message(&mut self, _: &mut Io, (): ()) {
+        self.messages += 1;
+    }
+
+    fn turn_ended(&mut self, io: &mut Io) {
+        self.turns_ended += 1;
+        self.mailbox.send(()).unwrap();
+        io.stop();
+    }
+}
+
+#[test]
+fn message_that_was_sent_before_the_stop_is_delivered_and_a_later_one_waits() {
+    let mut reactor = Reactor::new(ReactorConfig::default()).unwrap();
+    let mailbox = reactor.mailbox();
+    mailbox.send(()).unwrap();
+    let mut application = SendsAtItsEnd {
+        mailbox,
+        messages: 0,
+        turns_ended: 0,
+    };
+    for run in 1..=2 {
+        reactor.run(&mut application).unwrap();
+        assert_eq!(application.messages, 2 * run);
+        assert_eq!(application.turns_ended, 2 * run);
+        assert_eq!(reactor.io().turns(), run as u64);
+    }
+}
+
 #[test]
 fn sizes_of_zero_are_rejected() {
     for (read_buffer_bytes, read_budget_bytes) in [(0, 1), (1, 0)] {
