@@ -28,7 +28,9 @@ import tempfile
 import cases
 
 PROGRAMS = cases.HERE / "target" / "counted" / "release"
-SERVERS = [cases.ADAPTER, "fastwebsockets", "sockudo-ws", "tokio-websockets", "tokio-tungstenite"]
+# What keeps no time of a connection, as the other libraries do not.
+WITHOUT_DEADLINES = f"{cases.ADAPTER} without deadlines"
+SERVERS = [cases.ADAPTER, WITHOUT_DEADLINES, "fastwebsockets", "sockudo-ws", "tokio-websockets", "tokio-tungstenite"]
 
 # Connections, bytes of a message, and the rounds of the short run; the long one has three times as many.
 ECHOES = [(1, 16, 1000), (64, 16, 30), (1, 1024, 500), (64, 1024, 20), (1, 65_536, 100), (16, 65_536, 8)]
@@ -53,7 +55,7 @@ def main():
     rows = []
     for connections, message_bytes, rounds in ECHOES:
         for server in arguments.only.split(","):
-            count = instructions(PROGRAMS / server, connections, message_bytes, rounds)
+            count = instructions(command(server), connections, message_bytes, rounds)
             rows.append(
                 {"server": server, "connections": connections, "bytes": message_bytes, "instructions": count}
             )
@@ -63,17 +65,24 @@ def main():
     (arguments.results / "instructions.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
-def instructions(program, connections, message_bytes, rounds):
+def command(server):
+    """The command line of a server that echoes on a free port."""
+    if server == WITHOUT_DEADLINES:
+        return [PROGRAMS / cases.ADAPTER, "0", "echo-without-deadlines"]
+    return [PROGRAMS / server, "0", "echo"]
+
+
+def instructions(command, connections, message_bytes, rounds):
     """Of one message."""
-    short, long = (run(program, connections, message_bytes, count) for count in (rounds, 3 * rounds))
+    short, long = (run(command, connections, message_bytes, count) for count in (rounds, 3 * rounds))
     return round((long - short) / (2 * rounds * connections))
 
 
-def run(program, connections, message_bytes, rounds):
+def run(command, connections, message_bytes, rounds):
     """The instructions of the whole process."""
     with tempfile.NamedTemporaryFile() as output:
         server = subprocess.Popen(
-            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output.name}", program, "0", "echo"],
+            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output.name}", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

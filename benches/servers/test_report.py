@@ -125,11 +125,11 @@ class TokioPage(unittest.TestCase):
                 one["report"]["traffic"] = None
         rows = [
             {"server": server, "connections": 64, "bytes": 16, "instructions": count}
-            for server, count in ((cases.ADAPTER, 900), ("fastwebsockets", 1000))
+            for server, count in ((cases.ADAPTER, 900), (f"{cases.ADAPTER} without deadlines", 800), ("fastwebsockets", 1000))
         ]
         results = report.collect(machine(*cases.TOKIO_SERVERS), runs)
         page = tokio_report.text(results, {"valgrind": "valgrind-3", "rows": rows})
-        for expected in ("## Echo", "## Fan-out", "## Instructions", "| 64, 16 | 900 | 1,000 | 0.90 |", "## An idle connection"):
+        for expected in ("## Echo", "## Fan-out", "## Instructions", "| 64, 16 | 900 | 800 | 1,000 | 0.90, 0.80 |", "## An idle connection"):
             self.assertIn(expected, page)
         self.assertNotIn("## Instructions", tokio_report.text(results, None))
 

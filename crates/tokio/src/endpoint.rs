@@ -26,7 +26,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use yamabiko::time::Timestamp;
-use yamabiko::websocket::deadlines::{Deadlines, Due, Overdue};
+use yamabiko::websocket::deadlines::{Awaited, Deadlines, Due, Overdue, Timeouts};
 use yamabiko::websocket::frame::{CloseFrame, Role};
 use yamabiko::websocket::{
     AsMessage, Connection, Ended, Event, Message, ReadBuffer, SendError, State,
@@ -395,6 +395,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
     // The one place that reads the clock for a message, and it does so once for all messages of
     // a read.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.has_deadline() {
+            return Poll::Pending;
+        }
         let now = self.clock.now();
         if mem::take(&mut self.heard) {
             self.deadlines.peer_is_alive(now);
@@ -418,6 +421,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
             _ => {}
         }
         Poll::Ready(())
+    }
+
+    /// Whether the state of the connection has a deadline, or the clock has to tell it.
+    fn has_deadline(&self) -> bool {
+        let Timeouts { ping, message, .. } = &self.options.timeouts;
+        ping.is_some() || message.is_some() || self.deadlines.awaited() != Awaited::Silence
     }
 
     /// The Close is sent as far as the stream takes it at once: the peer does not answer.

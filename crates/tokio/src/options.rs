@@ -12,7 +12,9 @@ pub struct Options {
     /// The limits for messages of the peer.
     pub limits: Limits,
     /// Silence, ping and pong, the closing handshake, an unfinished message. They are
-    /// enforced while the connection is read.
+    /// enforced while the connection is read. With neither
+    /// [`Timeouts::ping`] nor [`Timeouts::message`] an open connection has no timer, and a
+    /// message reads no clock: for an application that keeps the time itself.
     pub timeouts: Timeouts,
     /// A send waits while so many bytes or more wait for the stream: 64 KiB if not set. So at
     /// most this, one message and the replies to pings are held for a peer that does not

@@ -2,7 +2,8 @@
 //!
 //! Echo replies with what it has received, without a copy before the write queue
 //! (`read_and_reply`); all replies to one read are one write. Broadcast uses the hub, as the other
-//! libraries with a `Stream` and a `Sink` do.
+//! libraries with a `Stream` and a `Sink` do. In the mode `echo-without-deadlines` nothing keeps the time of a connection,
+//! as with the other libraries.
 
 use std::io;
 use std::pin::Pin;
@@ -13,34 +14,46 @@ use futures_util::{Sink, Stream};
 use tokio::net::TcpStream;
 use yamabiko_servers::arguments::BACKLOG_BYTES_MAX;
 use yamabiko_servers::hub::{self, Hub, Library};
-use yamabiko_servers::serve::{Mode, serve};
+use yamabiko_servers::serve::serve_modes;
+use yamabiko_tokio::yamabiko::websocket::deadlines::Timeouts;
 use yamabiko_tokio::yamabiko::websocket::{AsMessage, Message, OwnedMessage};
 use yamabiko_tokio::{Acceptor, Error, WebSocket};
 
 fn main() -> io::Result<()> {
-    serve(|mode| {
+    serve_modes(&["broadcast", "echo", WITHOUT_DEADLINES], |mode| {
         let hub = Hub::start(Library {
             data_bytes: |message: &Shared| Some(message.0.as_bytes().len()),
             disconnect: |member: &mut Member| hub::shut_down(member.0.get_ref()),
         });
         let acceptor = Acceptor::new().write_queue_bytes_max(BACKLOG_BYTES_MAX);
-        move |stream| connection(acceptor.clone(), stream, mode, Rc::clone(&hub))
+        let acceptor = match mode {
+            WITHOUT_DEADLINES => acceptor.timeouts(Timeouts {
+                ping: None,
+                message: None,
+                ..Timeouts::default()
+            }),
+            _ => acceptor,
+        };
+        let broadcasts = mode == "broadcast";
+        move |stream| connection(acceptor.clone(), stream, broadcasts, Rc::clone(&hub))
     })
 }
+
+const WITHOUT_DEADLINES: &str = "echo-without-deadlines";
 
 async fn connection(
     acceptor: Acceptor,
     stream: TcpStream,
-    mode: Mode,
+    broadcasts: bool,
     hub: Rc<Hub<Member, Shared>>,
 ) {
     let Ok(socket) = acceptor.accept(stream).await else {
         return;
     };
-    match mode {
-        Mode::Broadcast => hub::broadcast(hub, Member(socket)).await,
+    match broadcasts {
+        true => hub::broadcast(hub, Member(socket)).await,
         // Every ending is the end of the client.
-        Mode::Echo => _ = echo(socket).await,
+        false => _ = echo(socket).await,
     }
 }
 

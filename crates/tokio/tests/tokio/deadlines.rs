@@ -12,10 +12,13 @@ use crate::pipe::{connected, drop_after};
 
 /// A server, and its client as bytes.
 fn server() -> (DuplexStream, WebSocket<DuplexStream>) {
+    server_with(Options::default())
+}
+
+fn server_with(options: Options) -> (DuplexStream, WebSocket<DuplexStream>) {
     let (peer, server) = tokio::io::duplex(1 << 16);
     let connection = Connection::server(Limits::default());
-    let server = WebSocket::server(server, connection, Options::default());
-    (peer, server)
+    (peer, WebSocket::server(server, connection, options))
 }
 
 async fn bytes(peer: &mut DuplexStream, count: usize) -> Vec<u8> {
@@ -158,6 +161,30 @@ async fn message_that_makes_no_progress_is_given_up() {
         matches!(read, Err(Error::TimedOut(Overdue::Message))),
         "{read:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_timeouts_of_an_open_connection_only_its_close_has_one() {
+    let mut options = Options::default();
+    (options.timeouts.ping, options.timeouts.message) = (None, None);
+    let (mut peer, mut server) = server_with(options);
+    let start = Instant::now();
+    let sending = async {
+        peer.write_all(b"\x01\x81\0\0\0\0x").await.expect("room");
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        peer.write_all(b"\x80\x81\0\0\0\0y").await.expect("room");
+    };
+    let (read, ()) = tokio::join!(server.read(), sending);
+    assert_eq!(read.expect("no error"), Some("xy".into()));
+    assert_eq!(start.elapsed().as_secs(), 3600);
+    let ended = server.close(CloseCode::NORMAL).await.expect("no reason");
+    assert!(!ended.clean);
+    assert_eq!(start.elapsed().as_secs(), 3605);
+    // Nothing else was sent, as a ping.
+    drop(server);
+    let mut sent = Vec::new();
+    peer.read_to_end(&mut sent).await.expect("the end");
+    assert_eq!(sent, b"\x88\x02\x03\xe8");
 }
 
 #[tokio::test(start_paused = true)]
