@@ -192,6 +192,11 @@ impl ReadBuffer {
         self.start == self.end
     }
 
+    /// How many bytes are not received.
+    pub fn unread_bytes(&self) -> usize {
+        self.end - self.start
+    }
+
     /// The memory that the buffer takes, in bytes.
     pub fn held_bytes(&self) -> usize {
         self.bytes.capacity()

@@ -144,7 +144,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
                 Poll::Ready(None) => continue,
                 Poll::Pending => {}
             }
-            if self.poll_deadline(cx).is_pending() {
+            if self.poll_deadline(cx, buffer.unread_bytes()).is_pending() {
                 remember(&mut self.reader, cx.waker());
                 return Poll::Pending;
             }
@@ -331,11 +331,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
         let count = room.filled().len();
         buffer.filled(count);
         match read {
-            // The beginning of a message stays in the buffer only while there is more to read.
+            // The beginning of a long message waits there for its end, and is not copied.
+            Poll::Pending if buffer.unread_bytes() >= WAITING_BYTES_MIN => {
+                buffer.expect_more();
+                Poll::Pending
+            }
             Poll::Pending if !buffer.is_empty() => Poll::Ready(Some(More::Bytes)),
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) if count > 0 => {
                 self.heard = true;
+                buffer.expect_more();
                 let timeouts = &self.options.timeouts;
                 let in_bounds = self.deadlines.received_while_closing(count, timeouts);
                 if let Err(overdue) = in_bounds {
@@ -350,10 +355,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
         }
     }
 
-    /// All that has come is received: starts or stops the time of an unfinished message.
-    fn watch_message(&mut self, now: Timestamp) {
-        if self.connection.has_unfinished_input() {
-            let bytes = self.connection.unfinished_message_bytes();
+    /// All that has come is received, or waits as the beginning of a message: starts or stops the time of an unfinished message.
+    fn watch_message(&mut self, now: Timestamp, waiting_bytes: usize) {
+        if waiting_bytes > 0 || self.connection.has_unfinished_input() {
+            let bytes = self.connection.unfinished_message_bytes() + waiting_bytes;
             self.deadlines
                 .message_is_unfinished(now, bytes, &self.options.timeouts);
         } else {
@@ -391,10 +396,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
         Poll::Ready(None)
     }
 
-    /// Nothing has come for now. Ready: the state has changed.
+    /// Nothing has come for now; so many bytes in the read buffer wait for the end of their message. Ready: the state has changed.
     // The one place that reads the clock for a message, and it does so once for all messages of
     // a read.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, waiting_bytes: usize) -> Poll<()> {
         if !self.has_deadline() {
             return Poll::Pending;
         }
@@ -403,7 +408,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
             self.deadlines.peer_is_alive(now);
         }
         if self.phase == Phase::Receiving {
-            self.watch_message(now);
+            self.watch_message(now, waiting_bytes);
         }
         let timeouts = &self.options.timeouts;
         let Some(deadline) = self.deadlines.deadline(timeouts) else {
@@ -477,6 +482,10 @@ fn remember(slot: &mut Option<Waker>, waker: &Waker) {
 /// A message of so many bytes is written from where it lies. A shorter one is copied into the
 /// write queue, so that all replies to one read are one write.
 const UNCOPIED_BYTES_MIN: usize = 16 << 10;
+
+/// The beginning of a message with so many bytes waits in the read buffer when there is nothing more to read for now: the buffer has
+/// at most 64 KiB, or about twice as much as waits. A shorter one goes to the connection, so that the buffer is free.
+const WAITING_BYTES_MIN: usize = 16 << 10;
 
 /// What one read discards at the end.
 const DISCARDED_BYTES: usize = 4 << 10;

@@ -163,6 +163,45 @@ async fn message_that_makes_no_progress_is_given_up() {
     );
 }
 
+/// 20,000 bytes of a message of 40,000 wait in the read buffer, a shorter beginning in the connection.
+#[tokio::test(start_paused = true)]
+async fn beginning_of_a_long_message_has_its_time_too() {
+    for (first, ends) in [
+        (20_000, true),
+        (20_000, false),
+        (2_000, true),
+        (2_000, false),
+    ] {
+        let start = Instant::now();
+        let (mut peer, mut server) = server();
+        let mut message = b"\x82\xfe\x9c\x40\0\0\0\0".to_vec();
+        message.resize(8 + 40_000, b'x');
+        let sending = async {
+            let (beginning, rest) = message.split_at(first);
+            peer.write_all(beginning).await.expect("room");
+            tokio::time::sleep(Duration::from_secs(29)).await;
+            if ends {
+                peer.write_all(rest).await.expect("room");
+            }
+        };
+        let (read, ()) = tokio::join!(server.read(), sending);
+        match ends {
+            true => {
+                let read = read.expect("no error").expect("a message");
+                assert_eq!(read.as_bytes(), &message[8..]);
+                assert_eq!(start.elapsed().as_secs(), 29);
+            }
+            false => {
+                assert!(
+                    matches!(read, Err(Error::TimedOut(Overdue::Message))),
+                    "{read:?}"
+                );
+                assert!((30..60).contains(&start.elapsed().as_secs()));
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_timeouts_of_an_open_connection_only_its_close_has_one() {
     let mut options = Options::default();
