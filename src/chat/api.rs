@@ -20,11 +20,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::access::Access;
-use super::member::{TOPIC_PREFIX, check_text, text_message};
+use super::member::{check_text, text_message};
 use super::names::{Name, NameError};
 use super::protocol::{ErrorCode, ErrorReply, REMOVED, TAKEN_OVER, TEXT_BYTES_MAX, json};
-use super::room::RoomDirectory;
+use super::room::{Followed, RoomDirectory};
 use super::room_name::room_name;
+use super::rules::TOPIC_PREFIX;
 use super::subscribers::Subscribers;
 use crate::server::{CloseCode, ConnectionId, Publisher, Refusal, Request, Response, Status};
 use crate::tokens::{Grant, TokenError};
@@ -40,8 +41,6 @@ pub(super) struct Api {
 /// What the interface answers from.
 pub(super) struct Rooms<'a> {
     pub(super) members: &'a RoomDirectory,
-    /// With a cluster: how many the rooms have on all nodes.
-    pub(super) member_counts: &'a Subscribers,
     pub(super) subscribers: &'a Subscribers,
 }
 
@@ -100,6 +99,22 @@ impl Api {
         }
     }
 
+    /// Tells the members of this node of a change on another one. On the engine's thread: it waits for a worker that is behind, for a
+    /// while, because a change that is missing would make all further ones wait at the clients.
+    pub(super) fn follow(&self, followed: &Followed) {
+        let Some(publisher) = self.publisher.get() else {
+            return;
+        };
+        for message in &followed.messages {
+            insist(|| publisher.publish(&followed.notices, message).is_ok());
+        }
+        for connection in &followed.nameless {
+            let reason = "another member has this name";
+            let close = (CloseCode::TRY_AGAIN_LATER, reason);
+            insist(|| publisher.close(*connection, close).is_ok());
+        }
+    }
+
     /// At most so many messages per second, of all publishers together.
     pub(super) fn set_rate(&mut self, per_second: Option<NonZeroU32>) {
         self.rate = per_second.map(PublishRate::new);
@@ -132,13 +147,9 @@ impl Api {
                 grant.is_none_or(|grant| grant.may_subscribe(&format!("{prefix}{room}")))
             }
         };
-        let sees_chat = sees(TOPIC_PREFIX);
-        let chat = match rooms.member_counts.has_cluster() {
-            true => rooms
-                .member_counts
-                .list(&after, ROOMS_LISTED_MAX, sees_chat),
-            false => rooms.members.list(&after, ROOMS_LISTED_MAX, sees_chat),
-        };
+        let chat = rooms
+            .members
+            .list(&after, ROOMS_LISTED_MAX, sees(TOPIC_PREFIX));
         let broadcast = rooms
             .subscribers
             .list(&after, ROOMS_LISTED_MAX, sees(BROADCAST_PREFIX));
@@ -172,13 +183,9 @@ impl Api {
             // Who is in a private room is for its members.
             let is_private = rooms.members.is_private(room);
             let roster = rooms.members.roster(room).filter(|_| !is_private);
-            let (here, revision) = roster
+            let (members, revision) = roster
                 .as_ref()
                 .map_or((0, 0), |roster| (roster.count, roster.revision));
-            let members = match is_private {
-                true => 0,
-                false => rooms.member_counts.count(room).max(here),
-            };
             let names = roster.as_ref().map_or("[]", |roster| roster.list.json());
             text.push_str(&format!(
                 ",\"members\":{members},\"names\":{names},\"revision\":{revision}"
@@ -276,6 +283,20 @@ impl Api {
         }
     }
 }
+
+/// Tries until it is done, for a while.
+fn insist(attempt: impl Fn() -> bool) {
+    for _ in 0..ATTEMPTS_MAX {
+        if attempt() {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Five seconds, after which the worker hangs.
+const ATTEMPTS_MAX: u32 = 5000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Whether the client may publish to the topic; what its token grants.
 fn may_publish(request: &Request<'_>, topic: &str) -> Result<Grant, Refusal> {

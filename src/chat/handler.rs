@@ -12,14 +12,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::access::{Access, Rights};
 use super::api::{Api, BROADCAST_PREFIX, Resource, Rooms};
 use super::effects::Sink;
-use super::member::{Member, TOPIC_PREFIX, TYPING_PREFIX, Version};
+use super::member::{Member, TYPING_PREFIX, Version};
 use super::message_rate::MessageRate;
+use super::nodes::Told;
 use super::page::Page;
 use super::protocol::{SUBPROTOCOL, SUBPROTOCOL_V2, ServerMessage, with_position};
-use super::room::RoomDirectory;
+use super::room::{NOTICES_PREFIX, RoomDirectory};
 use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{ALL_METHODS, Route, page_of_room};
-use super::rules::PRIVATE_PREFIX;
+use super::rules::{PRIVATE_PREFIX, TOPIC_PREFIX};
 use super::sessions::SessionKey;
 use super::subscribers::Subscribers;
 use crate::server::{
@@ -51,8 +52,6 @@ use crate::tokens::TokenError;
 pub struct Chat {
     rooms: RoomDirectory,
     subscribers: Subscribers,
-    /// Of the rooms of the chat, with a cluster.
-    member_counts: Subscribers,
     page: Page,
     chat: Access,
     broadcast: Access,
@@ -80,8 +79,7 @@ impl Chat {
     pub fn new() -> Chat {
         Chat {
             rooms: RoomDirectory::default(),
-            subscribers: Subscribers::new("broadcast/"),
-            member_counts: Subscribers::new("chat/"),
+            subscribers: Subscribers::default(),
             page: Page::new(),
             chat: Access::Open,
             broadcast: Access::Open,
@@ -155,14 +153,6 @@ impl Chat {
         }
     }
 
-    /// The other nodes learn how many members a room has here.
-    fn share_members(&self, room: &str) {
-        if self.member_counts.has_cluster() {
-            self.member_counts
-                .set(room, || self.rooms.listed_members(room));
-        }
-    }
-
     /// The response to a method of this resource.
     fn respond(&self, route: Route, request: &Request<'_>) -> Result<Response, Refusal> {
         match route {
@@ -173,7 +163,6 @@ impl Chat {
                 let rooms = Rooms {
                     members: &self.rooms,
                     subscribers: &self.subscribers,
-                    member_counts: &self.member_counts,
                 };
                 self.api.respond(&resource, request, now(), &rooms)
             }
@@ -260,7 +249,6 @@ impl Handler for Chat {
             },
             (Kind::Chat(member), Message::Text(json)) => {
                 member.handle_text(json, now(), &self.rooms, &mut self.outlet(context));
-                self.share_members(member.room());
             }
             (Kind::Chat(member), Message::Binary(_)) => {
                 member.handle_binary(&mut self.outlet(context));
@@ -270,11 +258,7 @@ impl Handler for Chat {
 
     fn closed(&self, session: Session, _: &Closed<'_>, context: &mut Context<'_>) {
         match session.0 {
-            Kind::Chat(member) => {
-                let room: Box<str> = member.room().into();
-                member.closed(&self.rooms, &mut self.outlet(context));
-                self.share_members(&room);
-            }
+            Kind::Chat(member) => member.closed(&self.rooms, &mut self.outlet(context)),
             Kind::Broadcast { topic, rights } if rights.subscribe => {
                 self.subscribers.remove(broadcast_room(&topic));
             }
@@ -306,7 +290,6 @@ impl Handler for Chat {
                 if let Some(replaced) = member.joined(&replayed, now(), &self.rooms, outlet) {
                     self.api.close_taken_over(replaced);
                 }
-                self.share_members(member.room());
             }
             Err(error) => {
                 context.close((CloseCode::TRY_AGAIN_LATER, error.to_string().as_str()));
@@ -333,6 +316,11 @@ impl Handler for Chat {
         }
     }
 
+    /// Who has joined and who has left is told by each node to its own members.
+    fn shares(&self, room: &str) -> bool {
+        !room.starts_with(NOTICES_PREFIX)
+    }
+
     fn history(&self, room: &str) -> Option<RoomHistory> {
         let is_of_chat = room.starts_with(TOPIC_PREFIX) || room.starts_with(PRIVATE_PREFIX);
         self.history.filter(|_| is_of_chat)
@@ -341,7 +329,6 @@ impl Handler for Chat {
     fn timer(&self, session: &mut Session, _: u32, context: &mut Context<'_>) {
         if let Kind::Chat(member) = &mut session.0 {
             member.look_at_password(&self.rooms, &mut self.outlet(context));
-            self.share_members(member.room());
         }
     }
 
@@ -392,18 +379,21 @@ impl Handler for Chat {
     }
 
     fn bound(&self, publisher: Publisher) {
-        // Without questions about rooms, nobody asks what the other nodes have.
         let is_asked = self.api.presence != Access::Off;
-        if let Some(cluster) = is_asked.then(|| publisher.cluster()).flatten() {
+        let is_needed = is_asked || self.chat != Access::Off;
+        if let Some(cluster) = is_needed.then(|| publisher.cluster()).flatten() {
             self.subscribers.set_cluster(cluster.clone());
-            self.member_counts.set_cluster(cluster);
+            self.rooms.nodes.set(Box::new(cluster));
         }
         self.api.set_publisher(publisher);
     }
 
     fn cluster_event(&self, event: &ClusterEvent) {
         self.subscribers.cluster_event(event);
-        self.member_counts.cluster_event(event);
+        let followed = Told::of(event).and_then(|told| self.rooms.apply(&told, now()));
+        if let Some(followed) = followed {
+            self.api.follow(&followed);
+        }
     }
 
     /// Monitoring gets its answer from a full server, too.

@@ -38,7 +38,7 @@ use super::protocol::{
 };
 use super::request::Request;
 use super::room::{Moderator, NameTaken, NotEntered, RoomDirectory, Roster, SetTopic, Visitor};
-use super::rules::{Creation, Entrance};
+use super::rules::{Creation, Entrance, TOPIC_PREFIX};
 use super::sanctions::Identity;
 use super::sessions::{Person, Session, is_signed, person_of_account, person_of_secret};
 use super::speaker::{Silence, Speaker};
@@ -114,11 +114,6 @@ struct Inside {
 
 impl Member {
     /// A connection to this room. The name of the room has been checked. `account`: the subject of its token.
-    /// The name of its room.
-    pub(super) fn room(&self) -> &str {
-        &self.room
-    }
-
     pub(super) fn new(
         room: &str,
         rights: Rights,
@@ -172,7 +167,7 @@ impl Member {
         };
         if let Some(departed) = rooms.leave(&self.room, &inside.speaker, inside.connection) {
             let left = left(&departed.name, departed.revision, None);
-            sink.publish_except(&inside.topic, &left.to_json());
+            sink.publish_except(&rooms.notices(&inside.topic), &left.to_json());
         }
     }
 
@@ -257,6 +252,7 @@ impl Member {
         // Before the name gets its revision: every later change is then published to this
         // connection too.
         sink.join(&topic);
+        follow_names(&topic, rooms, sink);
         let visitor = self.visitor(who, "", sink);
         match rooms.enter(&self.room, &topic, &name, visitor, time) {
             Ok(entered) => {
@@ -264,7 +260,8 @@ impl Member {
                 let welcome = self.welcome(&name, &roster, id, Entry::default());
                 self.lists.spend(welcome.len());
                 sink.send(&welcome);
-                sink.publish_except(&topic, &joined(&name, roster.revision).to_json());
+                let joined = joined(&name, roster.revision).to_json();
+                sink.publish_except(&rooms.notices(&topic), &joined);
                 self.state = State::Inside(Box::new(Inside {
                     speaker: entered.speaker,
                     connection: sink.connection(),
@@ -276,7 +273,7 @@ impl Member {
                 Ok(())
             }
             Err(not_entered) => {
-                sink.leave(&topic);
+                leave_room(&topic, rooms, sink);
                 Err(refused_entry(not_entered))
             }
         }
@@ -593,6 +590,8 @@ impl Member {
         } = *entering;
         let id = id.map(Cow::Owned);
         let session = who.session.clone();
+        // As in `join`: before the name gets its revision.
+        follow_names(&topic, rooms, sink);
         let visitor = self.visitor(who, &tab, sink);
         match rooms.enter(&self.room, &topic, &name, visitor, time) {
             Ok(entered) => {
@@ -612,7 +611,8 @@ impl Member {
                 self.lists.spend(welcome.len());
                 sink.send(&welcome);
                 if entered.is_new {
-                    sink.publish_except(&topic, &joined(&name, roster.revision).to_json());
+                    let joined = joined(&name, roster.revision).to_json();
+                    sink.publish_except(&rooms.notices(&topic), &joined);
                 }
                 if typing {
                     sink.join_notices(&typing_topic(&topic));
@@ -628,7 +628,7 @@ impl Member {
                 entered.replaced
             }
             Err(not_entered) => {
-                sink.leave(&topic);
+                leave_room(&topic, rooms, sink);
                 let reply = refused_entry(not_entered);
                 send_error(reply.with_about("enter").with_id(id), sink);
                 None
@@ -704,7 +704,7 @@ impl Member {
         // A new name is as much to read as a message.
         let counted = inside.speaker.publish(time, rooms.message_rate);
         counted.map_err(silenced)?;
-        let renamed = rooms.rename(&self.room, &inside.speaker, &name);
+        let renamed = rooms.rename(&self.room, &inside.speaker, &name, time);
         let renamed = renamed.ok_or_else(|| ErrorReply::of(ErrorCode::NotJoined))?;
         let renamed = renamed.map_err(taken)?;
         let left = ServerMessage::Left {
@@ -721,8 +721,9 @@ impl Member {
             was: Some(renamed.was.as_str().into()),
             position: None,
         };
-        sink.publish(&inside.topic, &left.to_json());
-        sink.publish(&inside.topic, &joined.to_json());
+        let notices = rooms.notices(&inside.topic);
+        sink.publish(&notices, &left.to_json());
+        sink.publish(&notices, &joined.to_json());
         Ok(())
     }
 
@@ -761,7 +762,7 @@ impl Member {
         let departed = rooms.leave(&self.room, &inside.speaker, inside.connection);
         let name = inside.speaker.name();
         let revision = departed.map(|departed| departed.revision);
-        sink.leave(&inside.topic);
+        leave_room(&inside.topic, rooms, sink);
         if inside.sees_typing {
             sink.leave(&typing_topic(&inside.topic));
         }
@@ -770,7 +771,8 @@ impl Member {
         let own = left(&name, revision.unwrap_or_else(known), id);
         sink.send(&own.to_json());
         if let Some(revision) = revision {
-            sink.publish_except(&inside.topic, &left(&name, revision, None).to_json());
+            let left = left(&name, revision, None);
+            sink.publish_except(&rooms.notices(&inside.topic), &left.to_json());
         }
         Ok(())
     }
@@ -830,9 +832,6 @@ struct Entry<'a> {
     history: Option<Past<'a>>,
 }
 
-/// The rooms of the chat and those of `/broadcast` are topics of one server; the path
-/// distinguishes them.
-pub(super) const TOPIC_PREFIX: &str = "/chat/";
 /// Who is writing in a room of the chat.
 pub(super) const TYPING_PREFIX: &str = "/typing/";
 
@@ -847,6 +846,23 @@ const PASSWORD_INTERVAL_MS: u64 = 2_000;
 /// `topic`: that of the room.
 fn typing_topic(topic: &str) -> String {
     format!("{TYPING_PREFIX}{}", topic.trim_start_matches('/'))
+}
+
+/// Subscribes to the changes of the names of the room with this topic, if they do not come with its messages.
+fn follow_names(topic: &str, rooms: &RoomDirectory, sink: &mut impl Sink) {
+    let notices = rooms.notices(topic);
+    if *notices != *topic {
+        sink.join(&notices);
+    }
+}
+
+/// Unsubscribes from the room with this topic.
+fn leave_room(topic: &str, rooms: &RoomDirectory, sink: &mut impl Sink) {
+    sink.leave(topic);
+    let notices = rooms.notices(topic);
+    if *notices != *topic {
+        sink.leave(&notices);
+    }
 }
 
 /// A join that is refused costs as much as one that is not.

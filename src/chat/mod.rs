@@ -33,7 +33,9 @@
 // | `characters` | properties of Unicode characters |
 // | `names` | the rules for members' names |
 // | `room_name` | the rules for rooms' names |
-// | `room` | the members of each room: the state that all workers share |
+// | `room` | the rooms: the state that all workers share |
+// | `people` | the names in a room, with those of other nodes |
+// | `nodes` | what the nodes of a cluster tell each other of rooms |
 // | `presence` | the members of a room as a client reconstructs them |
 
 mod access;
@@ -49,8 +51,10 @@ mod member;
 mod message_rate;
 mod moderating;
 mod names;
+mod nodes;
 mod page;
 mod passwords;
+mod people;
 mod presence;
 mod protocol;
 mod request;

@@ -68,7 +68,7 @@ pub(super) fn moderate(
     sink.publish(place.topic, &moderated.to_json());
     if let (Some(name), Some(revision)) = (&told.name, told.left_revision) {
         let left = left(name, revision, None);
-        sink.publish(place.topic, &left.to_json());
+        sink.publish(&place.rooms.notices(place.topic), &left.to_json());
     }
     Ok(())
 }

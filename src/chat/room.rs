@@ -17,10 +17,16 @@
 //!
 //! A name belongs to a person. A person without a session is one connection. With a session (`sessions.rs`), any number of
 //! connections can share the name, one for each tab: the name is there while one of them is. A second connection of a tab takes
-//! the place of the first one.
+//! the place of the first one. `people.rs` has the names of a room.
 //!
 //! The connections of a person share its name in a [`Speaker`]: with a new name the person leaves under the old one and joins under
 //! the new one, in one step.
+//!
+//! # Other nodes
+//!
+//! In a cluster each node holds an entry for each person that it has in a room, and puts those of the other nodes into the same table of names
+//! ([`RoomDirectory::apply`]). So all nodes have the names of all. Each node tells its own members of each change, with revisions of its own: in a
+//! room of the server that the nodes do not share ([`RoomDirectory::notices`]). A room exists on each node while it has members on any.
 //!
 //! # Revisions
 //!
@@ -36,17 +42,20 @@
 //!   room "lobby" again:                             7 = 6 + 1: higher than all before
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::first_by_name::FirstByName;
 use super::message_rate::MessageRate;
-use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_skeleton};
+use super::names::{Name, Stem};
+use super::nodes::{MemberEntry, Nodes, Told, What};
 use super::passwords::PasswordThread;
-use super::protocol::{NAMES_LISTED_MAX, TABS_MAX, Visibility, json};
+use super::people::{Gone, Here, NameChange, NameList, Outcome, Part, People, Person, Renamed};
+use super::protocol::Visibility;
 use super::room_record::{RoomRecord, Shelf, TopicRecord};
-use super::rules::{Creation, Entrance, PRIVATE_PREFIX, Rules};
+use super::rules::{Creation, Entrance, PRIVATE_PREFIX, Rules, TOPIC_PREFIX};
 use super::sanctions::{Identity, Sanction};
 use super::sessions::SessionKey;
 use super::speaker::Speaker;
@@ -65,8 +74,12 @@ pub(super) struct RoomDirectory {
     pub(super) passwords: PasswordThread,
     /// The key of sessions: a random one, if none is set before the first person enters.
     pub(super) session_key: OnceLock<SessionKey>,
+    /// The other nodes of a cluster.
+    pub(super) nodes: Nodes,
     /// The number of joins and leaves in all rooms; not less than any revision.
     changes: AtomicU64,
+    /// How many persons have entered: each one has the next number.
+    entered: AtomicU64,
 }
 
 type SharedRoom = Arc<Mutex<ChatRoom>>;
@@ -101,44 +114,10 @@ pub(super) struct SetTopic {
     pub(super) revision: u64,
 }
 
-/// The first [`NAMES_LISTED_MAX`] names of a revision in the order of their keys. All requests
-/// for a revision share its list; the first one that needs the JSON writes it, without a lock.
-#[derive(Debug)]
-pub(super) struct NameList {
-    names: Box<[Name]>,
-    json: OnceLock<String>,
-}
-
-impl NameList {
-    /// A JSON array of strings.
-    pub(super) fn json(&self) -> &str {
-        self.json.get_or_init(|| {
-            let names: Vec<&str> = self.names.iter().map(Name::as_str).collect();
-            json(&names)
-        })
-    }
-}
-
-/// The names in one room, protected by its lock.
-///
-/// A skeleton belongs to one name, so a name is free if neither of its skeletons is in the
-/// room. For each skeleton with a number (`aiko 2`), the bit of the number is set at the
-/// skeleton without it (`aiko`). The lowest free number is found by counting bits:
-///
-/// ```text
-///   names Aiko, "Aiko 2", "aiko 4"     numbers "aiko": bits 2 and 4
-///   AIKO is taken                      the lowest number from 2 whose bit is not set: AIKO 3
-/// ```
+/// A room, protected by its lock.
 #[derive(Debug)]
 pub(super) struct ChatRoom {
-    /// By [`Name::key`], so that a list is in order. Names with the same key have a skeleton in
-    /// common.
-    names: BTreeMap<Arc<str>, Person>,
-    skeletons: HashSet<Arc<str>>,
-    numbers: HashMap<Box<str>, u128>,
-    revision: u64,
-    /// The list of this revision, if it has been requested.
-    list: Option<Arc<NameList>>,
+    people: People,
     topic: Option<Arc<SetTopic>>,
     /// How often the topic was set.
     topic_revision: u64,
@@ -150,20 +129,6 @@ pub(super) struct ChatRoom {
     /// All members have left: the directory has removed the room or is going to. It cannot be
     /// joined any more.
     ended: bool,
-    /// The number of look-ups for substitutes.
-    #[cfg(test)]
-    looked_up: std::cell::Cell<usize>,
-}
-
-/// A name in a room, and the connections that have it.
-#[derive(Debug)]
-struct Person {
-    name: Name,
-    speaker: Arc<Speaker>,
-    /// Without a session: one connection.
-    who: Identity,
-    /// The oldest first: at most [`TABS_MAX`].
-    tabs: Vec<(Box<str>, ConnectionId)>,
 }
 
 /// A connection that enters.
@@ -214,14 +179,6 @@ pub(super) struct Entered {
     pub(super) replaced: Option<ConnectionId>,
 }
 
-/// A person has a new name: the two changes of the room's names that this is.
-#[derive(Debug)]
-pub(super) struct Renamed {
-    pub(super) was: Name,
-    pub(super) left_revision: u64,
-    pub(super) joined_revision: u64,
-}
-
 /// A moderator has removed a person.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Removed {
@@ -229,6 +186,17 @@ pub(super) struct Removed {
     pub(super) connections: Vec<ConnectionId>,
     /// The revision of this change, if the person has not left just before.
     pub(super) left_revision: Option<u64>,
+}
+
+/// What the members of this node are told, and what happens to their connections, because of another node.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Followed {
+    /// Under this name of the server's they are told.
+    pub(super) notices: Box<str>,
+    /// The messages as JSON, in their order.
+    pub(super) messages: Vec<String>,
+    /// Connections whose name another person has, and for which there is no other one.
+    pub(super) nameless: Vec<ConnectionId>,
 }
 
 /// A person has left with its last connection.
@@ -345,7 +313,7 @@ impl RoomDirectory {
     /// Whether the name is free now. Asked before a join has effects that a refusal would have
     /// to undo.
     pub(super) fn check_free(&self, room: &str, name: &Name) -> Result<(), NameTaken> {
-        match self.with_room(room, |room| room.is_free(name)) {
+        match self.with_room(room, |room| room.people.is_free(name)) {
             Some(false) => Err(self.substitute(room, name)),
             _ => Ok(()),
         }
@@ -358,7 +326,8 @@ impl RoomDirectory {
         name: &Name,
         session: Option<&str>,
     ) -> Result<(), NameTaken> {
-        let is_own = |room: &mut ChatRoom| session.is_some_and(|session| room.is_of(name, session));
+        let is_own =
+            |room: &mut ChatRoom| session.is_some_and(|session| room.people.is_of(name, session));
         match self.with_room(room, is_own) {
             Some(true) => Ok(()),
             _ => self.check_free(room, name),
@@ -376,27 +345,44 @@ impl RoomDirectory {
         visitor: Visitor<'_>,
         now: u64,
     ) -> Result<Entered, NotEntered> {
-        let entered = self.in_open_room(room, |room| {
-            if !room.has_topic(topic) {
+        let entered = self.in_open_room(room, |locked| {
+            if !locked.has_topic(topic) {
                 return Some(Err(NotEntered::Changed));
             }
             let session = visitor.who.session.as_deref();
-            let own = session.is_some_and(|session| room.is_of(name, session));
+            let own = session.is_some_and(|session| locked.people.is_of(name, session));
             if !own {
-                if !room.is_free(name) {
+                if !locked.people.is_free(name) {
                     return None;
                 }
                 self.changes.fetch_add(1, Ordering::Relaxed);
-                room.insert(name, &visitor, now);
-                if let Some(order) = room.empty_since.take() {
+            }
+            if locked
+                .people
+                .named(name)
+                .is_none_or(|person| person.here.is_none())
+            {
+                // As it is written on the other nodes.
+                let known = locked.people.named(name).map(|person| person.name.clone());
+                let written = known.unwrap_or_else(|| name.clone());
+                let here = locked.part_here(&written, &visitor, self.next_part(now), now);
+                locked.people.enter(&written, visitor.who.clone(), here);
+                if let Some(order) = locked.empty_since.take() {
                     lock(&self.empty).remove(&order);
                 }
             }
-            let person = room.names.get_mut(name.key())?;
-            let replaced = person.add_tab(&visitor);
+            let person = locked.people.named(name)?;
+            let here = person.here.as_mut()?;
+            let replaced = visitor
+                .connection
+                .and_then(|connection| here.add_tab(visitor.tab, connection));
+            let speaker = here.speaker.clone();
+            if let Some(entry) = person.entry(None) {
+                self.nodes.hold_member(room, &person.name, &entry);
+            }
             Some(Ok(Entered {
-                speaker: person.speaker.clone(),
-                roster: room.roster(),
+                speaker,
+                roster: locked.roster(),
                 is_new: !own,
                 replaced,
             }))
@@ -415,10 +401,14 @@ impl RoomDirectory {
         let shared = self.find(room)?;
         let (departed, ended) = {
             let mut locked = lock(&shared);
-            let name = locked.remove_connection(speaker, connection)?;
+            let gone = locked.people.remove_connection(speaker, connection);
+            if let Gone::Part(name) | Gone::Name(name) = &gone {
+                self.nodes.release_member(room, name);
+            }
+            let Gone::Name(name) = gone else { return None };
             let order = self.changes.fetch_add(1, Ordering::Relaxed);
-            let revision = locked.revision;
-            if locked.names.is_empty() {
+            let revision = locked.people.revision();
+            if locked.people.is_empty() {
                 self.emptied(room, &mut locked, order);
             }
             (Departed { name, revision }, locked.ended)
@@ -436,16 +426,122 @@ impl RoomDirectory {
         room: &str,
         speaker: &Arc<Speaker>,
         name: &Name,
+        now: u64,
     ) -> Option<Result<Renamed, NameTaken>> {
-        let renamed = self.with_room(room, |room| {
-            let renamed = room.rename(speaker, name)?;
-            if renamed.is_some() {
+        let renamed = self.with_room(room, |locked| {
+            let renamed = locked.people.rename(speaker, name, now)?;
+            if let Some(renamed) = &renamed {
                 self.changes.fetch_add(2, Ordering::Relaxed);
+                self.hold_again(room, locked, [&renamed.entry], [&renamed.was]);
             }
             Some(renamed)
         });
         let renamed = renamed.flatten()?;
         Some(renamed.ok_or_else(|| self.substitute(room, name)))
+    }
+
+    /// What another node holds has changed; or this node has released something. `now`: milliseconds since 1970-01-01 UTC.
+    pub(super) fn apply(&self, told: &Told<'_>, now: u64) -> Option<Followed> {
+        let Told { node, room, what } = told;
+        match what {
+            // It is in the table already.
+            What::MemberHeld(_) if *node == self.nodes.this() => None,
+            What::MemberHeld(entry) => Some(self.in_open_room(room, |locked| {
+                self.follow(room, locked, |people| people.held(*node, entry, now))
+            })),
+            What::MemberReleased(key) => {
+                let shared = self.find(room)?;
+                let (followed, ended) = {
+                    let mut locked = lock(&shared);
+                    if locked.ended {
+                        return None;
+                    }
+                    let released = |people: &mut People| people.released(*node, key, now);
+                    let followed = self.follow(room, &mut locked, released);
+                    (followed, locked.ended)
+                };
+                if ended {
+                    self.discard(room, &shared);
+                }
+                self.end_longest_empty();
+                Some(followed)
+            }
+        }
+    }
+
+    /// Changes the names because of another node.
+    fn follow(
+        &self,
+        name: &str,
+        room: &mut ChatRoom,
+        change: impl FnOnce(&mut People) -> Outcome,
+    ) -> Followed {
+        let before = room.people.revision();
+        let outcome = change(&mut room.people);
+        let changes = room.people.revision() - before;
+        let order = self.changes.fetch_add(changes, Ordering::Relaxed);
+        self.hold_again(name, room, &outcome.held, &outcome.released);
+        match room.people.is_empty() {
+            true if changes > 0 => self.emptied(name, room, order),
+            true => {}
+            false => {
+                if let Some(order) = room.empty_since.take() {
+                    lock(&self.empty).remove(&order);
+                }
+            }
+        }
+        let told = outcome
+            .changes
+            .iter()
+            .filter(|_| room.people.has_members_here());
+        Followed {
+            notices: self.notices(&room.topic(name)).into(),
+            messages: told.map(NameChange::to_json).collect(),
+            nameless: outcome.nameless,
+        }
+    }
+
+    /// Persons of this node have other names. The others must find the old entry when the new one comes.
+    fn hold_again<'o>(
+        &self,
+        name: &str,
+        room: &mut ChatRoom,
+        held: impl IntoIterator<Item = &'o MemberEntry>,
+        released: impl IntoIterator<Item = &'o Name>,
+    ) {
+        for entry in held {
+            if let Ok(of_entry) = Name::parse(&entry.name) {
+                self.nodes.hold_member(name, &of_entry, entry);
+            }
+        }
+        for old in released {
+            // The new name may have the same key.
+            if room
+                .people
+                .named(old)
+                .is_none_or(|person| person.here.is_none())
+            {
+                self.nodes.release_member(name, old);
+            }
+        }
+    }
+
+    /// The next person of this node.
+    fn next_part(&self, now: u64) -> Part {
+        Part {
+            node: self.nodes.this(),
+            id: self.entered.fetch_add(1, Ordering::Relaxed),
+            since: now,
+        }
+    }
+
+    /// Under this name of the server's the members are told who has joined and who has left: a name of its own if there are other nodes.
+    /// `topic`: that of the room.
+    pub(super) fn notices<'t>(&self, topic: &'t str) -> Cow<'t, str> {
+        match self.nodes.are_there() {
+            true => format!("{NOTICES_PREFIX}{}", topic.trim_start_matches('/')).into(),
+            false => topic.into(),
+        }
     }
 
     /// Sets the topic of a room; an empty text removes it. Returns the number of this topic, if the room has members.
@@ -483,7 +579,9 @@ impl RoomDirectory {
     ) -> Result<Name, NotModerated> {
         self.moderate(room, by, |room| {
             let person = room.named(name, by)?;
-            person.speaker.set_muted_until(until);
+            if let Some(here) = &person.here {
+                here.speaker.set_muted_until(until);
+            }
             let (name, who) = (person.name.clone(), person.who.clone());
             room.rules.sanction(&who, Sanction::Mute, until, now);
             Ok(name)
@@ -502,20 +600,23 @@ impl RoomDirectory {
     ) -> Result<Removed, NotModerated> {
         let (speaker, removed) = self.moderate(room, by, |room| {
             let person = room.named(name, by)?;
-            person.speaker.remove();
-            let connections = person.tabs.iter().map(|(_, connection)| *connection);
+            let here = person.here.as_ref();
+            let speaker = here.map(|here| here.speaker.clone());
+            if let Some(speaker) = &speaker {
+                speaker.remove();
+            }
             let removed = Removed {
                 name: person.name.clone(),
-                connections: connections.collect(),
+                connections: here.map(Here::connections).unwrap_or_default(),
                 left_revision: None,
             };
-            let (speaker, who) = (person.speaker.clone(), person.who.clone());
+            let who = person.who.clone();
             if let Some(until) = banned_until {
                 room.rules.sanction(&who, Sanction::Ban, until, now);
             }
             Ok((speaker, removed))
         })?;
-        let departed = self.leave(room, &speaker, None);
+        let departed = speaker.and_then(|speaker| self.leave(room, &speaker, None));
         Ok(Removed {
             left_revision: departed.map(|departed| departed.revision),
             ..removed
@@ -577,22 +678,12 @@ impl RoomDirectory {
 
     /// How many members a room has.
     pub(super) fn count(&self, room: &str) -> usize {
-        self.with_room(room, |room| room.names.len()).unwrap_or(0)
+        self.with_room(room, |room| room.people.len()).unwrap_or(0)
     }
 
     /// The names of a room, if it has members.
     pub(super) fn roster(&self, room: &str) -> Option<Roster> {
         self.with_room(room, ChatRoom::roster)
-    }
-
-    /// How many members a room in the list of rooms has. Others have none for those who ask.
-    pub(super) fn listed_members(&self, room: &str) -> usize {
-        let listed = {
-            let directory = lock(&self.directory);
-            let known = directory.get(room).filter(|known| known.is_listed);
-            known.map(|known| known.room.clone())
-        };
-        listed.map_or(0, |room| lock(&room).names.len())
     }
 
     /// How many rooms behind `after` there are of those that `sees` accepts, and the first `max` of them with their numbers of
@@ -611,7 +702,7 @@ impl RoomDirectory {
         }
         let (total, rooms) = first.finish();
         let count = |(room, shared): (Box<str>, SharedRoom)| {
-            let members = lock(&shared).names.len();
+            let members = lock(&shared).people.len();
             (room, members)
         };
         (total, rooms.into_iter().map(count).collect())
@@ -623,7 +714,7 @@ impl RoomDirectory {
         let stems = Stem::of(name);
         let free = self.with_room(room, |room| {
             let mut stems = stems.iter();
-            stems.find_map(|stem| Some((stem, room.free_number(stem)?)))
+            stems.find_map(|stem| Some((stem, room.people.free_number(stem)?)))
         });
         NameTaken {
             suggestion: free
@@ -660,7 +751,7 @@ impl RoomDirectory {
             if !locked.ended {
                 let entered = enter(&mut locked);
                 // A new room that was not entered after all does not stay.
-                locked.ended = locked.names.is_empty() && !locked.rules.is_created();
+                locked.ended = locked.people.is_empty() && !locked.rules.is_created();
                 let ended = locked.ended;
                 drop(locked);
                 if ended {
@@ -753,19 +844,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl ChatRoom {
     fn new(revision: u64) -> ChatRoom {
         ChatRoom {
-            names: BTreeMap::new(),
-            skeletons: HashSet::new(),
-            numbers: HashMap::new(),
-            revision,
-            list: None,
+            people: People::new(revision),
             topic: None,
             topic_revision: 0,
             is_topic_changed: false,
             rules: Rules::default(),
             empty_since: None,
             ended: false,
-            #[cfg(test)]
-            looked_up: std::cell::Cell::default(),
         }
     }
 
@@ -804,41 +889,22 @@ impl ChatRoom {
     }
 
     fn roster(&mut self) -> Roster {
-        let names = &self.names;
-        let list = self.list.get_or_insert_with(|| {
-            Arc::new(NameList {
-                names: names
-                    .values()
-                    .take(NAMES_LISTED_MAX)
-                    .map(|person| person.name.clone())
-                    .collect(),
-                json: OnceLock::new(),
-            })
-        });
         Roster {
-            list: list.clone(),
-            count: names.len(),
-            revision: self.revision,
+            list: self.people.list(),
+            count: self.people.len(),
+            revision: self.people.revision(),
             topic: self.topic.clone(),
             visibility: self.rules.visibility(),
             slow_seconds: self.rules.slow_seconds().load(Ordering::Relaxed),
         }
     }
 
-    fn is_free(&self, name: &Name) -> bool {
-        !name
-            .skeletons()
-            .iter()
-            .any(|skeleton| self.skeletons.contains(skeleton))
-    }
-
-    /// Whether the name is in the room and this session is its person's.
-    fn is_of(&self, name: &Name, session: &str) -> bool {
-        let person = self.names.get(name.key());
-        person.is_some_and(|person| {
-            let of_person = person.who.session.as_deref();
-            of_person.is_some_and(|of_person| is_same_secret(of_person, session))
-        })
+    /// The server's name of the room.
+    fn topic(&self, name: &str) -> String {
+        match self.rules.private_topic() {
+            Some(private) => private.to_owned(),
+            None => format!("{TOPIC_PREFIX}{name}"),
+        }
     }
 
     /// Whether the messages of this room are published under this name.
@@ -851,159 +917,27 @@ impl ChatRoom {
 
     /// The person with this name, if `by` may do something to it.
     fn named(&mut self, name: &Name, by: Moderator<'_>) -> Result<&mut Person, NotModerated> {
-        let person = self.names.get_mut(name.key());
+        let person = self.people.named(name);
         let person = person.ok_or(NotModerated::NoMember)?;
-        match person.speaker.is_moderator && !by.is_operator {
+        match person.is_moderator() && !by.is_operator {
             true => Err(NotModerated::Forbidden),
             false => Ok(person),
         }
     }
 
-    /// The person that has this speaker.
-    fn person(&mut self, speaker: &Arc<Speaker>) -> Option<&mut Person> {
-        let person = self.names.get_mut(speaker.name().key())?;
-        Arc::ptr_eq(&person.speaker, speaker).then_some(person)
-    }
-
-    /// Removes a connection of a person, and with the last one the name, which is returned. It is none of them if another one has
-    /// taken its place.
-    fn remove_connection(
-        &mut self,
-        speaker: &Arc<Speaker>,
-        connection: Option<ConnectionId>,
-    ) -> Option<Name> {
-        let person = self.person(speaker)?;
-        if person.who.session.is_some()
-            && let Some(connection) = connection
-        {
-            let before = person.tabs.len();
-            person.tabs.retain(|(_, of_tab)| *of_tab != connection);
-            if before == 0 || !person.tabs.is_empty() {
-                return None;
-            }
-        }
-        let name = person.name.clone();
-        self.names.remove(name.key());
-        self.forget_name(&name);
-        self.changed();
-        Some(name)
-    }
-
-    /// Adds a free name.
-    fn insert(&mut self, name: &Name, visitor: &Visitor<'_>, now: u64) {
-        self.keep_name(name);
-        let who = visitor.who.clone();
+    /// What is kept here of a person that enters.
+    fn part_here(&self, name: &Name, visitor: &Visitor<'_>, part: Part, now: u64) -> Here {
+        let who = &visitor.who;
         let is_moderator = visitor.is_operator || self.rules.is_owner(who.session.as_deref());
         let slow_seconds = self.rules.slow_seconds().clone();
         let speaker = Speaker::new(name.clone(), slow_seconds, is_moderator);
-        speaker.set_muted_until(self.rules.muted_until(&who, now));
-        let person = Person {
-            name: name.clone(),
-            speaker: Arc::new(speaker),
-            who,
-            tabs: Vec::new(),
-        };
-        self.names.insert(name.shared_key(), person);
-        self.changed();
-    }
-
-    /// `None`: the person is not here. `Some(None)`: the name is not free.
-    fn rename(&mut self, speaker: &Arc<Speaker>, name: &Name) -> Option<Option<Renamed>> {
-        let was = self.person(speaker)?.name.clone();
-        self.forget_name(&was);
-        if !self.is_free(name) {
-            self.keep_name(&was);
-            return Some(None);
-        }
-        self.keep_name(name);
-        let mut person = self.names.remove(was.key())?;
-        person.name = name.clone();
-        person.speaker.set_name(name.clone());
-        self.changed();
-        let left_revision = self.revision;
-        self.names.insert(name.shared_key(), person);
-        self.changed();
-        Some(Some(Renamed {
-            was,
-            left_revision,
-            joined_revision: self.revision,
-        }))
-    }
-
-    /// Names that are confusable with this one are taken.
-    fn keep_name(&mut self, name: &Name) {
-        for skeleton in name.skeletons() {
-            self.skeletons.insert(skeleton.clone());
-            if let Some((stem, number)) = numbered_skeleton(skeleton) {
-                *self.numbers.entry(stem.into()).or_default() |= bit(number);
-            }
-        }
-    }
-
-    /// Names that are confusable with this one are free again.
-    fn forget_name(&mut self, name: &Name) {
-        for skeleton in name.skeletons() {
-            self.skeletons.remove(skeleton);
-            if let Some((stem, number)) = numbered_skeleton(skeleton) {
-                self.release(stem, number);
-            }
-        }
-    }
-
-    fn changed(&mut self) {
-        self.revision += 1;
-        self.list = None;
-    }
-
-    fn release(&mut self, stem: &str, number: u32) {
-        if let Some(held) = self.numbers.get_mut(stem) {
-            *held &= !bit(number);
-            if *held == 0 {
-                self.numbers.remove(stem);
-            }
-        }
-    }
-
-    /// The lowest number that gives a free name with this stem.
-    fn free_number(&self, stem: &Stem) -> Option<u32> {
-        let [one, other] = &stem.skeletons;
-        let held = self.numbers_taken(one) | self.numbers_taken(other);
-        let below = bit(stem.first) - 1;
-        let number = (held | below).trailing_ones();
-        (number <= stem.last).then_some(number)
-    }
-
-    /// The bits of the taken numbers of a skeleton.
-    fn numbers_taken(&self, skeleton: &str) -> u128 {
-        #[cfg(test)]
-        self.looked_up.set(self.looked_up.get() + 1);
-        self.numbers.get(skeleton).copied().unwrap_or(0)
+        speaker.set_muted_until(self.rules.muted_until(who, now));
+        Here::new(part, speaker)
     }
 }
 
-impl Person {
-    /// Adds a connection. Returns the one whose place it takes.
-    fn add_tab(&mut self, visitor: &Visitor<'_>) -> Option<ConnectionId> {
-        let connection = visitor.connection?;
-        let same = self.tabs.iter().position(|(tab, _)| **tab == *visitor.tab);
-        let oldest = (self.tabs.len() == TABS_MAX).then_some(0);
-        let replaced = same.or(oldest).map(|index| self.tabs.remove(index).1);
-        self.tabs.push((visitor.tab.into(), connection));
-        replaced
-    }
-}
-
-/// Compares two secrets. The time does not depend on where they differ.
-fn is_same_secret(one: &str, other: &str) -> bool {
-    let difference = one.bytes().zip(other.bytes());
-    one.len() == other.len() && difference.fold(0, |all, (a, b)| all | (a ^ b)) == 0
-}
-
-/// The bit of a suggested number; all of them are below 128.
-fn bit(number: u32) -> u128 {
-    const { assert!(SUGGESTED_NUMBER_MAX < u128::BITS) };
-    1 << number
-}
+/// The members of this node are told of changes of the names under such a name of the server's, if there are other nodes.
+pub(super) const NOTICES_PREFIX: &str = "/notices/";
 
 /// Created rooms that are kept without members.
 const EMPTY_ROOMS_MAX: usize = 1024;
@@ -1022,8 +956,9 @@ impl RoomDirectory {
     /// Returns the revision of this change, if exactly this name was in the room.
     pub(super) fn leave_by_name(&self, room: &str, name: &Name) -> Option<u64> {
         let speaker = self.with_room(room, |room| {
-            let person = room.names.get(name.key())?;
-            (person.name == *name).then(|| person.speaker.clone())
+            let person = room.people.named(name)?;
+            let here = person.here.as_ref()?;
+            (person.name == *name).then(|| here.speaker.clone())
         });
         let departed = self.leave(room, &speaker.flatten()?, None)?;
         Some(departed.revision)
@@ -1032,6 +967,7 @@ impl RoomDirectory {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::SUGGESTED_NUMBER_MAX;
     use super::super::room_record::tests::InMemory;
     use super::super::sessions::Session;
     use super::*;
@@ -1120,7 +1056,7 @@ mod tests {
     fn look_ups(rooms: &RoomDirectory, member: &str) -> usize {
         let so_far = || {
             rooms
-                .with_room("lobby", |room| room.looked_up.get())
+                .with_room("lobby", |room| room.people.looked_up())
                 .unwrap()
         };
         let before = so_far();
@@ -1180,10 +1116,7 @@ mod tests {
         leave(&rooms, "lobby", "AIKO 2").unwrap();
         let lobby = rooms.find("lobby").unwrap();
         let room = lock(&lobby);
-        assert_eq!(
-            (room.names.len(), room.skeletons.len(), room.numbers.len()),
-            (1, 1, 0)
-        );
+        assert_eq!(room.people.sizes(), (1, 1, 0));
     }
 
     #[test]
@@ -1258,8 +1191,16 @@ mod tests {
         join(&rooms, "lobby", "Aiko").unwrap();
         let old = rooms.find("lobby").unwrap();
         // As in `leave`, between the room's lock and the directory's.
-        let speaker = lock(&old).names.values().next().unwrap().speaker.clone();
-        assert!(lock(&old).remove_connection(&speaker, None).is_some());
+        let speaker = lock(&old)
+            .people
+            .members_here()
+            .next()
+            .unwrap()
+            .1
+            .speaker
+            .clone();
+        let gone = lock(&old).people.remove_connection(&speaker, None);
+        assert!(matches!(gone, Gone::Name(_)));
         rooms.changes.fetch_add(1, Ordering::Relaxed);
         lock(&old).ended = true;
         assert!(rooms.roster("lobby").is_none());
@@ -1342,7 +1283,10 @@ mod tests {
     fn renamed_person_leaves_under_the_old_name_and_joins_under_the_new_one_in_one_step() {
         let rooms = RoomDirectory::default();
         let aiko = enter(&rooms, "Aiko");
-        let renamed = rooms.rename("lobby", &aiko, &name("Bo")).unwrap().unwrap();
+        let renamed = rooms
+            .rename("lobby", &aiko, &name("Bo"), 0)
+            .unwrap()
+            .unwrap();
         assert_eq!(renamed.was, name("Aiko"));
         assert_eq!((renamed.left_revision, renamed.joined_revision), (2, 3));
         assert_eq!(aiko.name(), name("Bo"));
@@ -1361,15 +1305,20 @@ mod tests {
         let rooms = RoomDirectory::default();
         let aiko = enter(&rooms, "Aiko");
         enter(&rooms, "Bo");
-        let taken = rooms.rename("lobby", &aiko, &name("B0")).unwrap();
+        let taken = rooms.rename("lobby", &aiko, &name("B0"), 0).unwrap();
         assert_eq!(taken.unwrap_err().suggestion, Some(name("B0 2")));
         assert_eq!(aiko.name(), name("Aiko"));
         assert!(join(&rooms, "lobby", "AIKO").is_err(), "it is still taken");
-        assert!(rooms.rename("lobby", &aiko, &name("AIKO")).unwrap().is_ok());
+        assert!(
+            rooms
+                .rename("lobby", &aiko, &name("AIKO"), 0)
+                .unwrap()
+                .is_ok()
+        );
         assert_eq!(aiko.name(), name("AIKO"));
         // A person that has left does not come back by a new name.
         rooms.leave("lobby", &aiko, None).unwrap();
-        assert!(rooms.rename("lobby", &aiko, &name("Chie")).is_none());
+        assert!(rooms.rename("lobby", &aiko, &name("Chie"), 0).is_none());
     }
 
     #[test]

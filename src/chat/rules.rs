@@ -256,6 +256,9 @@ impl Created {
     }
 }
 
+/// The rooms of the chat and those of `/broadcast` are topics of one server; the path
+/// distinguishes them.
+pub(super) const TOPIC_PREFIX: &str = "/chat/";
 /// The server's names of private rooms begin with it.
 pub(super) const PRIVATE_PREFIX: &str = "/private/";
 

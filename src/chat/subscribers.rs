@@ -1,4 +1,4 @@
-//! How many subscribers each broadcast room has, and in a cluster how many members each listed room of the chat has, on all nodes.
+//! How many subscribers each broadcast room has, in a cluster on all nodes.
 //!
 //! The server's own rooms are divided over its workers; this is the count of all of them, which a connection changes when it
 //! begins and when it ends. A room without any is not here, so the number of connections bounds the memory.
@@ -11,10 +11,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use super::first_by_name::FirstByName;
 use crate::server::{Cluster, ClusterEvent, NodeId};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Subscribers {
-    /// What the keys of its entries begin with.
-    prefix: &'static str,
     counts: Mutex<HashMap<Box<str>, Count>>,
     /// Not set: there is one node.
     cluster: OnceLock<Cluster>,
@@ -28,20 +26,6 @@ struct Count {
 }
 
 impl Subscribers {
-    /// `prefix`: what the keys of entries begin with.
-    pub(super) fn new(prefix: &'static str) -> Subscribers {
-        Subscribers {
-            prefix,
-            counts: Mutex::default(),
-            cluster: OnceLock::new(),
-        }
-    }
-
-    /// Whether there are other nodes.
-    pub(super) fn has_cluster(&self) -> bool {
-        self.cluster.get().is_some()
-    }
-
     /// There are other nodes.
     pub(super) fn set_cluster(&self, cluster: Cluster) {
         // Called once.
@@ -58,17 +42,12 @@ impl Subscribers {
         self.change(room, |count| count.here = count.here.saturating_sub(1));
     }
 
-    /// This node has as many as `count` returns, which is asked under the lock: the last one that asks is right.
-    pub(super) fn set(&self, room: &str, count: impl FnOnce() -> usize) {
-        self.change(room, |counted| counted.here = count());
-    }
-
     /// The other nodes learn the changes of this one in their order.
     fn change(&self, room: &str, change: impl FnOnce(&mut Count)) {
         let mut counts = self.lock();
         let (before, here) = update(&mut counts, room, change);
         if let Some(cluster) = self.cluster.get().filter(|_| before != here) {
-            let key = format!("{}{room}", self.prefix);
+            let key = format!("{KEY_PREFIX}{room}");
             match here {
                 0 => cluster.release(&key),
                 // If this node holds too much, the others do not learn it.
@@ -87,7 +66,7 @@ impl Subscribers {
             ClusterEvent::Released { entry, .. } => (entry, None),
             _ => return,
         };
-        let Some(room) = entry.key.strip_prefix(self.prefix) else {
+        let Some(room) = entry.key.strip_prefix(KEY_PREFIX) else {
             return;
         };
         // Before the cluster is set, this node has nothing there.
@@ -134,6 +113,9 @@ impl Count {
     }
 }
 
+/// The keys of the entries begin with it.
+const KEY_PREFIX: &str = "broadcast/";
+
 /// Changes the count of a room, which is there as long as it is not zero. Returns that of this node, before and after.
 fn update(
     counts: &mut HashMap<Box<str>, Count>,
@@ -164,7 +146,7 @@ mod tests {
 
     #[test]
     fn room_is_counted_while_it_has_subscribers() {
-        let subscribers = Subscribers::new("test/");
+        let subscribers = Subscribers::default();
         for room in ["b", "a", "b"] {
             subscribers.add(room);
         }
@@ -176,15 +158,11 @@ mod tests {
         // A room that is not there stays so.
         subscribers.remove("c");
         assert_eq!(subscribers.lock().len(), 1);
-        subscribers.set("c", || 7);
-        assert_eq!(subscribers.count("c"), 7);
-        subscribers.set("c", || 0);
-        assert_eq!(subscribers.lock().len(), 1);
     }
 
     #[test]
     fn rooms_are_listed_in_the_order_of_their_names_from_a_name_on() {
-        let subscribers = Subscribers::new("test/");
+        let subscribers = Subscribers::default();
         for room in ["d", "b", "a", "c", "b", "hidden"] {
             subscribers.add(room);
         }

@@ -4,6 +4,7 @@
 #![cfg(all(feature = "chat", feature = "client"))]
 
 mod access;
+mod cluster;
 mod http_api;
 mod protocol;
 mod resume;

@@ -411,12 +411,14 @@ function showOwnName() {
   showPeople();
 }
 
-/** A message of the room was shown: one of the past, or a new one. */
+/** A message of the room was shown: one of the past, or a new one. Those of the past have a position. */
 function placed(message) {
-  if (message.position) position = message.position;
-  if (replaying > 0) {
-    replaying -= 1;
-    pastShown();
+  if (message.position) {
+    position = message.position;
+    if (replaying > 0) {
+      replaying -= 1;
+      pastShown();
+    }
   }
   noteRead();
 }
@@ -437,7 +439,7 @@ function noteRead() {
 
 /** The list of `welcome` has the changes of the past already. */
 function changed(message) {
-  if (replaying === 0) {
+  if (replaying === 0 || !message.position) {
     renamedOurselves(message);
     presence.change(message);
   }

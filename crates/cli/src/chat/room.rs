@@ -200,9 +200,11 @@ impl Room {
         else {
             return false;
         };
-        if let Some(position) = position {
-            self.position = Some(position.to_string());
-        }
+        // Those of the past have one.
+        let Some(position) = position else {
+            return false;
+        };
+        self.position = Some(position.to_string());
         let is_past = self.past > 0;
         self.past = self.past.saturating_sub(1);
         is_past

@@ -1,0 +1,229 @@
+//! The chat on several servers, which share an engine that the test simulates.
+
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use yamabiko::chat::{Access, Chat, SUBPROTOCOL_V2, SessionKey};
+use yamabiko::server::{BackplaneConfig, Config, HistoryLimits, RoomHistory};
+use yamabiko::tokens::Tokens;
+use yamabiko_testing::engine::SimulatedEngine;
+use yamabiko_testing::socket::{Client, TIMEOUT, TestServer, config, eventually};
+
+const OPERATOR: &str = "operator-0123456789abc";
+
+/// A server. A node that has ended is known to be gone soon.
+fn node(engine: &SimulatedEngine, workers: usize) -> TestServer {
+    let backplane = BackplaneConfig {
+        beat: Duration::from_millis(10),
+        ..engine.node()
+    };
+    let keys = format!("{OPERATOR} publish=/chat/*,/moderate/* subscribe=/chat/*");
+    let tokens = Tokens::new().shared_keys(&keys).expect("keys");
+    let config = Config {
+        backplane: Some(backplane),
+        history: Some(HistoryLimits::default()),
+        tokens: Some(tokens.optional(true)),
+        ..config(workers)
+    };
+    let chat = Chat::new()
+        .chat_access(Access::Open)
+        .history(Some(RoomHistory::default()))
+        .session_key(SessionKey::new(&[7; 32]).expect("it is long enough"));
+    TestServer::start(config, chat)
+}
+
+fn nodes(engine: &SimulatedEngine) -> [TestServer; 3] {
+    [1, 3, 2].map(|workers| node(engine, workers))
+}
+
+fn connect(server: &TestServer, room: &str) -> Client {
+    let offer = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL_V2}\r\n");
+    Client::connect(server.address).upgraded_with(&format!("/chat/{room}"), &offer)
+}
+
+/// A request to enter as this person, with further fields.
+fn enter(name: &str, more: Value) -> String {
+    let mut request = json!({
+        "type": "enter",
+        "name": name,
+        "session": format!("{name:->16}"),
+        "history": 100,
+    });
+    let fields = request.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    request.to_string()
+}
+
+fn read(client: &mut Client) -> Value {
+    serde_json::from_str(&client.read_text()).expect("JSON")
+}
+
+fn read_type(client: &mut Client, kind: &str) -> Value {
+    loop {
+        let message = read(client);
+        if message["type"] == kind {
+            return message;
+        }
+    }
+}
+
+/// The answer to a request to enter, and the client.
+fn entering(server: &TestServer, room: &str, request: &str) -> (Client, Value) {
+    let mut client = connect(server, room);
+    client.text(request);
+    let answer = read(&mut client);
+    (client, answer)
+}
+
+/// A member of the room.
+#[track_caller]
+fn entered(server: &TestServer, room: &str, name: &str, more: Value) -> Client {
+    let (client, welcome) = entering(server, room, &enter(name, more));
+    assert_eq!(welcome["type"], "welcome", "{welcome}");
+    client
+}
+
+/// Since 1970.
+fn milliseconds() -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("it is later").as_millis()
+}
+
+/// What the server tells of a room to those who ask by HTTP.
+fn shown(server: &TestServer, room: &str) -> Value {
+    let mut client = Client::connect(server.address);
+    let request =
+        format!("GET /rooms/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    client.send(request.as_bytes());
+    let response = String::from_utf8(client.read_to_end()).expect("text");
+    let (_, body) = response.split_once("\r\n\r\n").expect("a body");
+    serde_json::from_str(body).expect("JSON")
+}
+
+#[track_caller]
+fn eventually_names(nodes: &[TestServer], room: &str, names: &[&str]) {
+    eventually("all nodes have these names", TIMEOUT, || {
+        let has = |node: &TestServer| {
+            let shown = shown(node, room);
+            shown["names"] == json!(names) && shown["members"] == names.len()
+        };
+        nodes.iter().all(has)
+    });
+}
+
+#[test]
+fn names_of_a_room_are_those_of_all_nodes_and_each_change_is_told_once() {
+    let engine = SimulatedEngine::start(31);
+    let nodes = nodes(&engine);
+    let mut aiko = entered(&nodes[0], "lobby", "Aiko", json!({}));
+    eventually_names(&nodes, "lobby", &["Aiko"]);
+    let (mut bo, welcome) = entering(&nodes[1], "lobby", &enter("Bo", json!({})));
+    assert_eq!(welcome["names"], json!(["Aiko", "Bo"]));
+    let joined = read_type(&mut aiko, "joined");
+    assert_eq!(joined["name"], "Bo");
+    // On another node the name is taken, too.
+    eventually_names(&nodes, "lobby", &["Aiko", "Bo"]);
+    let session = json!({"session": "another person's"});
+    let (_, answer) = entering(&nodes[2], "lobby", &enter("BO", session));
+    assert_eq!(
+        (&answer["code"], &answer["suggestion"]),
+        (&"name_taken".into(), &"BO 2".into())
+    );
+    bo.text(r#"{"type":"rename","name":"Ben"}"#);
+    assert_eq!(read_type(&mut aiko, "left")["to"], "Ben");
+    let joined = read_type(&mut aiko, "joined");
+    assert_eq!(
+        (&joined["name"], &joined["was"]),
+        (&"Ben".into(), &"Bo".into())
+    );
+    bo.text(r#"{"type":"leave"}"#);
+    let left = read_type(&mut aiko, "left");
+    assert_eq!(left["name"], "Ben");
+    assert_eq!(
+        left["revision"].as_u64(),
+        joined["revision"].as_u64().map(|revision| revision + 1)
+    );
+    eventually_names(&nodes, "lobby", &["Aiko"]);
+}
+
+#[test]
+fn person_with_tabs_on_two_nodes_is_listed_once_and_renamed_on_both() {
+    let engine = SimulatedEngine::start(32);
+    let nodes = nodes(&engine);
+    let mut bo = entered(&nodes[2], "lobby", "Bo", json!({}));
+    let mut one = entered(&nodes[0], "lobby", "Aiko", json!({}));
+    assert_eq!(read_type(&mut bo, "joined")["name"], "Aiko");
+    eventually_names(&nodes, "lobby", &["Aiko", "Bo"]);
+    let mut other = entered(&nodes[1], "lobby", "Aiko", json!({}));
+    one.text(r#"{"type":"rename","name":"Aki"}"#);
+    let renamed = read_type(&mut other, "joined");
+    assert_eq!(
+        (&renamed["name"], &renamed["was"]),
+        (&"Aki".into(), &"Aiko".into())
+    );
+    other.text(r#"{"type":"message","text":"here"}"#);
+    assert_eq!(read_type(&mut bo, "message")["from"], "Aki");
+    eventually_names(&nodes, "lobby", &["Aki", "Bo"]);
+    // The name is there until its last connection has gone.
+    one.text(r#"{"type":"leave"}"#);
+    read_type(&mut one, "left");
+    other.text(r#"{"type":"names"}"#);
+    assert_eq!(
+        read_type(&mut other, "names")["names"],
+        json!(["Aki", "Bo"])
+    );
+    drop(other);
+    eventually_names(&nodes, "lobby", &["Bo"]);
+}
+
+#[test]
+fn name_that_two_nodes_have_given_is_kept_by_the_first_person_and_the_other_one_is_renamed() {
+    let engine = SimulatedEngine::start(33);
+    let nodes = nodes(&engine);
+    // Both are in the room already, so that a name alone is what comes late.
+    let mut first = entered(&nodes[0], "lobby", "Aiko", json!({}));
+    let mut second = entered(&nodes[1], "lobby", "Bo", json!({}));
+    eventually_names(&nodes, "lobby", &["Aiko", "Bo"]);
+    engine.pause();
+    let mut given_at = 0;
+    for client in [&mut first, &mut second] {
+        client.text(r#"{"type":"rename","name":"Chie"}"#);
+        loop {
+            let joined = read_type(client, "joined");
+            if joined["name"] == "Chie" {
+                break;
+            }
+        }
+        // The names are given one after the other by the clock, too.
+        let last = std::mem::replace(&mut given_at, milliseconds());
+        assert!(given_at > last);
+        eventually("the clock has gone on", TIMEOUT, || {
+            milliseconds() > given_at
+        });
+    }
+    engine.go_on();
+    // It is also told that the other person, which was `Aiko`, has the name.
+    let mut renamed = read_type(&mut second, "joined");
+    while renamed["was"] != "Chie" {
+        renamed = read_type(&mut second, "joined");
+    }
+    assert_eq!(renamed["name"], "Chie 2");
+    eventually_names(&nodes, "lobby", &["Chie", "Chie 2"]);
+    second.text(r#"{"type":"message","text":"who am I?"}"#);
+    assert_eq!(read_type(&mut first, "message")["from"], "Chie 2");
+}
+
+#[test]
+fn members_of_a_node_that_is_cut_off_are_gone_and_are_there_again() {
+    let engine = SimulatedEngine::start(34);
+    let nodes = nodes(&engine);
+    let _aiko = entered(&nodes[0], "lobby", "Aiko", json!({}));
+    let _bo = entered(&nodes[1], "lobby", "Bo", json!({}));
+    eventually_names(&nodes, "lobby", &["Aiko", "Bo"]);
+    engine.set_cut(1, true);
+    eventually_names(&nodes[..1], "lobby", &["Aiko"]);
+    eventually_names(&nodes[2..], "lobby", &["Aiko"]);
+    // The other side knows no better.
+    eventually_names(&nodes[1..2], "lobby", &["Aiko", "Bo"]);
+    engine.set_cut(1, false);
+    eventually_names(&nodes, "lobby", &["Aiko", "Bo"]);
+}
