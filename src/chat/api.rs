@@ -214,15 +214,30 @@ impl Api {
 
 // Publishing.
 impl Api {
+    /// What the head of `POST /broadcast/{room}` tells.
+    pub(super) fn check_body(&self, room: &str, request: &Request<'_>) -> Result<(), Refusal> {
+        broadcast_of(room, request).map(|_| ())
+    }
+
+    /// What the head of `POST /rooms/{room}/messages` tells.
+    pub(super) fn check_text(&self, room: &str, request: &Request<'_>) -> Result<(), Refusal> {
+        chat_message_of(room, request)?;
+        match request.body_length() {
+            Some(bytes) if bytes > TEXT_BYTES_MAX as u64 => {
+                Err(refused_text(ErrorCode::TextTooLong))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// `POST /broadcast/{room}`
     pub(super) fn publish_body(
         &self,
         room: &str,
         request: &Request<'_>,
     ) -> Result<Response, Refusal> {
-        let topic = format!("{BROADCAST_PREFIX}{room}");
-        may_publish(request, &topic)?;
-        match media_type(request)? {
+        let (topic, media_type) = broadcast_of(room, request)?;
+        match media_type {
             MediaType::Text => {
                 let text = text_of(request)?;
                 self.publish(&topic, text)?;
@@ -241,11 +256,7 @@ impl Api {
         time: u64,
         rooms: &RoomDirectory,
     ) -> Result<Response, Refusal> {
-        let topic = format!("{TOPIC_PREFIX}{room}");
-        let grant = may_publish(request, &topic)?;
-        if media_type(request)? != MediaType::Text {
-            return Err(unsupported("the chat has no binary messages"));
-        }
+        let (topic, grant) = chat_message_of(room, request)?;
         let text = text_of(request)?;
         check_text(text).map_err(refused_text)?;
         let name = sender(request, &grant)?;
@@ -297,6 +308,23 @@ fn insist(attempt: impl Fn() -> bool) {
 /// Five seconds, after which the worker hangs.
 const ATTEMPTS_MAX: u32 = 5000;
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// The topic of a publication that the head allows, and the kind of its body.
+fn broadcast_of(room: &str, request: &Request<'_>) -> Result<(String, MediaType), Refusal> {
+    let topic = format!("{BROADCAST_PREFIX}{room}");
+    may_publish(request, &topic)?;
+    Ok((topic, media_type(request)?))
+}
+
+/// The topic of a text for the chat that the head allows, and what the token grants.
+fn chat_message_of(room: &str, request: &Request<'_>) -> Result<(String, Grant), Refusal> {
+    let topic = format!("{TOPIC_PREFIX}{room}");
+    let grant = may_publish(request, &topic)?;
+    match media_type(request)? {
+        MediaType::Text => Ok((topic, grant)),
+        MediaType::Binary => Err(unsupported("the chat has no binary messages")),
+    }
+}
 
 /// Whether the client may publish to the topic; what its token grants.
 fn may_publish(request: &Request<'_>, topic: &str) -> Result<Grant, Refusal> {

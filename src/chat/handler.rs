@@ -153,6 +153,22 @@ impl Chat {
         }
     }
 
+    /// The response to any method.
+    fn answer(&self, route: Route, request: &Request<'_>) -> Result<Response, Refusal> {
+        let methods = match request.target() {
+            "*" => ALL_METHODS,
+            _ => route.methods(),
+        };
+        match request.method() {
+            "OPTIONS" if route.exists() || request.target() == "*" => allowed_methods(methods),
+            method if methods.split(", ").any(|allowed| allowed == method) => {
+                self.respond(route, request)
+            }
+            _ if route.has_invalid_name() => self.respond(route, request),
+            _ => Err(method_not_allowed(methods)),
+        }
+    }
+
     /// The response to a method of this resource.
     fn respond(&self, route: Route, request: &Request<'_>) -> Result<Response, Refusal> {
         match route {
@@ -361,21 +377,18 @@ impl Handler for Chat {
         })
     }
 
+    /// A publication that the head does not allow is refused before its body comes. No other response depends on the body.
+    fn http_head(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        match (request.method(), self.route(request.path())) {
+            ("POST", Route::Broadcast(room)) => self.api.check_body(&room, request),
+            ("POST", Route::Api(Resource::Messages(room))) => self.api.check_text(&room, request),
+            (_, route) => self.answer(route, request).map(|_| ()),
+        }
+    }
+
     fn http(&self, request: &Request<'_>) -> Response {
-        let route = self.route(request.path());
-        let methods = match request.target() {
-            "*" => ALL_METHODS,
-            _ => route.methods(),
-        };
-        let response = match request.method() {
-            "OPTIONS" if route.exists() || request.target() == "*" => allowed_methods(methods),
-            method if methods.split(", ").any(|allowed| allowed == method) => {
-                self.respond(route, request)
-            }
-            _ if route.has_invalid_name() => self.respond(route, request),
-            _ => Err(method_not_allowed(methods)),
-        };
-        response.unwrap_or_else(|refusal| refusal.to_response())
+        let answer = self.answer(self.route(request.path()), request);
+        answer.unwrap_or_else(|refusal| refusal.to_response())
     }
 
     fn bound(&self, publisher: Publisher) {

@@ -318,6 +318,20 @@ pub trait Handler: Send + Sync + 'static {
         let _ = event;
     }
 
+    /// The head of a plain HTTP request has come, and a body follows: a chance to refuse the request before its body, for instance one without
+    /// a valid token. [`Request::body`] is empty. Not called for a request without a body, which comes to [`Handler::http`] at once. Default:
+    /// the body is read.
+    ///
+    /// A client that waits for 100 (Continue) gets it only if the request is not refused here. What is accepted here can still be refused by
+    /// [`Handler::http`].
+    ///
+    /// # Errors
+    /// The refusal is sent to the client, and TCP is closed. What the client sends of the body meanwhile is discarded.
+    fn http_head(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let _ = request;
+        Ok(())
+    }
+
     /// A plain HTTP request on the same port: any method but CONNECT, with its whole body
     /// ([`Config::http`](super::Config) bounds it). Default: 404.
     ///

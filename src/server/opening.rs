@@ -4,6 +4,7 @@
 //! ```text
 //!   bytes ─▶ http::RequestStream ─┬─ a head that asks for a WebSocket ─▶ admit ─┬─▶ 101, Connection
 //!                                 │                                             └─▶ a refusal, Ending
+//!                                 ├─ a head with a body behind it ─▶ handler.http_head ─▶ the body, or a refusal, Ending
 //!                                 ├─ a whole request ─▶ handler.http ─▶ response ─┬─▶ the next request
 //!                                 │                                               └─▶ Ending
 //!                                 └─ no request ─▶ a refusal, Ending
@@ -232,6 +233,9 @@ impl Opening {
                     let host = client.host.as_deref();
                     refused.reported(client.address, Some(&head), host, environment)
                 })?;
+                if admitted.is_none() && head.body_announced() {
+                    check_before_body(io, head, client.address, environment)?;
+                }
                 // It may be left out if the body has begun to come (RFC 9110 §10.1.1).
                 if admitted.is_none() && head.expects_continue() && input.is_empty() {
                     self.responses.queue.push(CONTINUE);
@@ -824,16 +828,43 @@ fn with_tokens<'a>(_: &Io, request: Request<'a>, _: &'a Config) -> Request<'a> {
     request
 }
 
+/// Asks the application about a request whose body follows, so that nothing is read, or awaited, of a request that is refused.
+///
+/// # Errors
+/// The last response of the connection: the client may be sending the body (RFC 9112 §9.6).
+fn check_before_body<H: Handler>(
+    io: &Io,
+    head: RequestHead<'_>,
+    address: PeerAddress,
+    environment: &mut Environment<H>,
+) -> Result<(), Refusal> {
+    let config = environment.config.clone();
+    let request = with_tokens(io, Request::new(head, &[], address), &config);
+    let checked = match request.method() {
+        "CONNECT" => Err(no_proxy()),
+        _ => environment
+            .ask(address, |handler| handler.http_head(&request))
+            .unwrap_or_else(|panicked| Err(internal_error(panicked))),
+    };
+    if checked.is_err() {
+        environment.counts.count_request();
+    }
+    checked
+}
+
+/// A proxy's method: a response 200 would begin a tunnel.
+fn no_proxy() -> Refusal {
+    Refusal::new(Status::NotImplemented, "this server is no proxy")
+}
+
 /// The application's response, and what becomes of the connection.
 fn ask<H: Handler>(
     request: &Request<'_>,
     persistence: Persistence,
     environment: &mut Environment<H>,
 ) -> (Response, Persistence) {
-    // A proxy's method: a response 200 would begin a tunnel.
     if request.method() == "CONNECT" {
-        let refusal = Refusal::new(Status::NotImplemented, "this server is no proxy");
-        return (refusal.to_response(), Persistence::Close);
+        return (no_proxy().to_response(), Persistence::Close);
     }
     match environment.ask(request.peer_address(), |handler| handler.http(request)) {
         Ok(response) => (response, persistence),

@@ -1,6 +1,6 @@
 //! A plain HTTP request, as a handler gets it.
 
-use crate::http::{Fields, RequestHead};
+use crate::http::{BodyFraming, Fields, RequestHead};
 use crate::reactor::PeerAddress;
 #[cfg(feature = "tokens")]
 use crate::tokens::{Grant, TokenError, Tokens};
@@ -148,6 +148,14 @@ impl<'a> Request<'a> {
     /// if there is none. Content codings are left as they are.
     pub fn body(&self) -> &'a [u8] {
         self.body
+    }
+
+    /// The length of the body that the head tells, before the body comes; 0 if there is none. `None`: the body comes in chunks.
+    pub fn body_length(&self) -> Option<u64> {
+        match self.head.body_framing() {
+            Ok(BodyFraming::Length(bytes)) => Some(bytes),
+            Ok(BodyFraming::Chunked) | Err(_) => None,
+        }
     }
 
     /// The body, if it is UTF-8.

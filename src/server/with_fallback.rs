@@ -275,6 +275,13 @@ impl<M: Mount, F: Handler> Handler for WithFallback<M, F> {
         self.fallback.cluster_event(event);
     }
 
+    fn http_head(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        match self.mounted.takes(request.head()) {
+            true => self.mounted.http_head(request),
+            false => self.fallback.http_head(request),
+        }
+    }
+
     fn http(&self, request: &Request<'_>) -> Response {
         match self.mounted.takes(request.head()) {
             true => self.mounted.http(request),

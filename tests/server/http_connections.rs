@@ -203,6 +203,57 @@ fn client_that_expects_100_continue_gets_it_before_its_body() {
 }
 
 #[test]
+fn request_is_refused_at_its_head_before_its_body() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let bodies = [
+            "Content-Length: 1048576\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Expect: 100-continue\r\nContent-Length: 5\r\n",
+        ];
+        // Nothing of a body comes, and the response does.
+        for fields in bodies {
+            let mut client = Client::connect(server.address);
+            client.send(request("POST", "/private", fields));
+            let response = client.read_response();
+            assert_eq!(response.status, 401);
+            assert_eq!(response.field("Connection"), Some("close"));
+            response.expect_whole();
+        }
+        // A request without a body is for the handler.
+        let mut client = Client::connect(server.address);
+        client.send(request("POST", "/private", "Content-Length: 0\r\n"));
+        assert_eq!(client.read_one_response(false).status, 405);
+        // One that is let in goes on.
+        client.send(post("hello"));
+        assert_eq!(client.read_one_response(false).body, b"hello");
+    });
+}
+
+#[test]
+fn body_behind_a_refused_head_is_discarded_and_no_request() {
+    let server = Running::start(config(1));
+    let mut client = Client::connect(server.address);
+    let body = request("GET", "/page", "");
+    let fields = format!("Content-Length: {}\r\n", body.len());
+    client.send(request("POST", "/private", &fields) + &body + &body);
+    assert_eq!(client.read_response().status, 401);
+    // Requests in front of it are answered before.
+    let mut client = Client::connect(server.address);
+    client.send(request("GET", "/page", "") + &request("POST", "/private", &fields) + &body);
+    assert_eq!(client.read_one_response(false).status, 200);
+    assert_eq!(client.read_response().status, 401);
+}
+
+#[test]
+fn connect_with_a_body_is_refused_at_its_head() {
+    let server = Running::start(config(1));
+    let mut client = Client::connect(server.address);
+    client.send(request("CONNECT", "localhost:1", "Content-Length: 5\r\n"));
+    assert_eq!(client.read_response().status, 501);
+}
+
+#[test]
 fn http_1_0_client_gets_no_100_continue() {
     let server = Running::start(config(1));
     let mut client = Client::connect(server.address);

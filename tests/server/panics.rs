@@ -69,6 +69,11 @@ impl Handler for Fragile {
         assert_ne!(session.0, "/closed", "in closed");
     }
 
+    fn http_head(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        assert_ne!(request.target(), "/http_head", "in http_head");
+        Ok(())
+    }
+
     fn http(&self, request: &Request<'_>) -> Response {
         assert_ne!(request.target(), "/http", "in http");
         Refusal::new(yamabiko::server::Status::NotFound, "nothing here").to_response()
@@ -186,6 +191,10 @@ fn panic_in_admit_or_http_is_answered_with_500() {
     for (request, place) in [
         (upgrade("/admit", ""), "in admit"),
         (GET.replace("GET / ", "GET /http "), "in http"),
+        (
+            "POST /http_head HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n".to_owned(),
+            "in http_head",
+        ),
     ] {
         let mut client = Client::connect(fixture.server.address);
         client.send(&request);
@@ -195,7 +204,7 @@ fn panic_in_admit_or_http_is_answered_with_500() {
         assert!(!String::from_utf8_lossy(&response.body).contains(place));
         assert!(fixture.next_failure().contains(place));
     }
-    fixture.expect_panics(2);
+    fixture.expect_panics(3);
     let mut client = fixture.client("/");
     client.text("served");
     assert_eq!(client.read_text(), "served");

@@ -3,29 +3,33 @@
 use super::{Behaviour, serve};
 use crate::steps::*;
 
-fn post(fields: &str) -> String {
-    format!("POST / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+/// A request that is answered whatever its body is, and not before the body has come.
+fn with_body(fields: &str) -> String {
+    format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
 }
 
 const GET: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 
-/// A POST with this body, which is read and answered, and the next request is read where it begins.
+/// A request with this body, which is read and answered, and the next request is read where it begins.
 fn reads(name: &'static str, fields: &str, body: impl AsRef<[u8]>) -> Behaviour {
     let steps = vec![
-        send(post(fields)),
+        send(with_body(fields)),
         send(body),
-        status(405),
+        status(200),
         send(GET),
         status(200),
     ];
     serve(name, steps)
 }
 
-/// A POST with this beginning of a body, which is refused.
+/// A request with this beginning of a body, which is refused.
 fn refuses(name: &'static str, fields: &str, body: impl AsRef<[u8]>, code: u16) -> Behaviour {
-    serve(name, vec![send(post(fields)), send(body), refused(code)])
+    serve(
+        name,
+        vec![send(with_body(fields)), send(body), refused(code)],
+    )
 }
 
 pub fn behaviours() -> Vec<Behaviour> {
@@ -154,37 +158,41 @@ pub fn behaviours() -> Vec<Behaviour> {
         serve(
             "client_that_expects_100_gets_it_before_its_body",
             vec![
-                send(post("Expect: 100-continue\r\nContent-Length: 5\r\n")),
+                send(with_body("Expect: 100-continue\r\nContent-Length: 5\r\n")),
                 status(100),
                 send("hello"),
-                status(405),
+                status(200),
                 send(GET),
                 status(200),
             ],
         ),
         serve(
             "expectation_without_a_body_gets_no_100",
-            vec![send(post("Expect: 100-continue\r\n")), status(405)],
+            vec![send(with_body("Expect: 100-continue\r\n")), status(200)],
         ),
         serve(
             "expectation_of_http_1_0_gets_no_100",
             vec![
-                send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello"),
-                status(405),
+                send(
+                    "GET /health HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
+                ),
+                status(200),
                 end(),
             ],
         ),
         serve(
             "expectation_of_a_body_that_is_too_long_gets_413_and_no_100",
             vec![
-                send(post("Expect: 100-continue\r\nContent-Length: 9999999\r\n")),
+                send(with_body(
+                    "Expect: 100-continue\r\nContent-Length: 9999999\r\n",
+                )),
                 refused(413),
             ],
         ),
         serve(
             "body_that_ends_early_gets_no_response_of_the_resource",
             vec![
-                send(post("Content-Length: 10\r\n")),
+                send(with_body("Content-Length: 10\r\n")),
                 send("12345"),
                 half_close(),
                 end(),
@@ -193,7 +201,7 @@ pub fn behaviours() -> Vec<Behaviour> {
         serve(
             "reset_inside_a_body_frees_the_connection",
             vec![
-                send(post("Content-Length: 1000000\r\n")),
+                send(with_body("Content-Length: 1000000\r\n")),
                 send(&megabyte[..500_000]),
                 reset(),
             ],
@@ -201,14 +209,14 @@ pub fn behaviours() -> Vec<Behaviour> {
         serve(
             "chunked_body_is_read_at_every_cut",
             vec![at_every_cut(
-                post(CHUNKED) + "3\r\nabc\r\n0\r\nX: y\r\n\r\n",
-                || vec![status(405)],
+                with_body(CHUNKED) + "3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+                || vec![status(200)],
             )],
         ),
         serve(
             "refused_body_is_not_read_as_requests",
             vec![
-                send(post("Content-Length: 9999999\r\n")),
+                send(with_body("Content-Length: 9999999\r\n")),
                 flood_until_end(GET),
             ],
         ),

@@ -240,6 +240,7 @@ fn who() -> Vec<Behaviour> {
                 send(publish(BROADCAST, TEXT, "hello")),
                 status(401),
                 contains("--shared-keys-file"),
+                client(1),
                 send(publish(CHAT, TEXT, "hello")),
                 status(401),
             ],
@@ -262,7 +263,69 @@ fn bodies() -> Vec<Behaviour> {
         "POST {BROADCAST} HTTP/1.1\r\nHost: localhost\r\n{too_long}Content-Length: 1048577\r\n\r\n"
     );
     let half = publish(BROADCAST, TEXT, "hello");
+    // Of its body nothing comes.
+    let head = |path: &str, fields: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").into_bytes()
+    };
     vec![
+        refuses(
+            "post_without_a_key_gets_401_before_its_body",
+            head(BROADCAST, &format!("{TEXT}Content-Length: 1048576\r\n")),
+            401,
+        ),
+        refuses(
+            "post_in_chunks_with_a_key_for_another_room_gets_403_before_its_body",
+            head(
+                BROADCAST,
+                &format!("{OTHER_KEY}{TEXT}Transfer-Encoding: chunked\r\n"),
+            ),
+            403,
+        ),
+        refuses(
+            "post_of_a_form_gets_415_before_its_body",
+            head(
+                BROADCAST,
+                &format!(
+                    "{KEY}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n"
+                ),
+            ),
+            415,
+        ),
+        refuses(
+            "binary_message_for_the_chat_gets_415_before_its_body",
+            head(CHAT, &format!("{KEY}{BYTES}Content-Length: 9\r\n")),
+            415,
+        ),
+        refuses(
+            "text_for_the_chat_that_is_one_byte_too_long_gets_413_before_its_body",
+            head(CHAT, &format!("{KEY}{TEXT}Content-Length: 4097\r\n")),
+            413,
+        ),
+        with(
+            KEYS,
+            "longest_text_for_the_chat_is_let_in_by_its_head",
+            vec![
+                send(head(
+                    CHAT,
+                    &format!("{KEY}{TEXT}Expect: 100-continue\r\nContent-Length: 4096\r\n"),
+                )),
+                status(100),
+                send("x".repeat(4096)),
+                status(202),
+            ],
+        ),
+        refuses(
+            "put_gets_405_before_its_body",
+            b"PUT /broadcast/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
+              Content-Length: 1048576\r\n\r\n"
+                .to_vec(),
+            405,
+        ),
+        refuses(
+            "post_to_no_resource_is_refused_before_its_body",
+            head("/nowhere", "Content-Length: 1048576\r\n"),
+            405,
+        ),
         refuses(
             "post_without_a_type_gets_415",
             publish(BROADCAST, "", "hello"),

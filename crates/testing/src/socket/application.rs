@@ -126,6 +126,15 @@ impl Handler for Application {
         })
     }
 
+    /// A body for `/private` is refused.
+    fn http_head(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        assert!(request.body().is_empty());
+        match request.path() {
+            "/private" => Err(Refusal::new(Status::Unauthorized, "this path has a secret")),
+            _ => Ok(()),
+        }
+    }
+
     fn http(&self, request: &Request<'_>) -> Response {
         match (request.method(), request.path()) {
             ("GET" | "HEAD" | "POST", "/echo") => Response::new(Status::Ok)
