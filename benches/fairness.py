@@ -3,12 +3,16 @@
 
     benches/fairness.py                     the built program, target/release/yamabiko
     benches/fairness.py PROGRAM [OPTIONS]   another one, with options of 'serve'
+    FAIRNESS=TLS benches/fairness.py      only the rows with this in their name
 
 The server has one worker, so that all clients share it. Eight clients in a room of their own measure the time from a message
 to its copy. Each kind of hostile client runs beside them for a few seconds, in a process of its own, at full speed, when its
 preparations are over. The healthy clients are measured without it before and after, because the machine's own noise differs from
 minute to minute. The table has the times in milliseconds and the ratio of the 99th percentiles, and how long the longest turns of
 the server's event loop took meanwhile.
+
+The column 'control' has the 99th percentile while the same hostile client talks to another server of this program, and so only to
+the machine of the healthy clients: its cores, caches and kernel. What is in it as well is not the server's doing.
 
 The hostile process has the scheduling class 'idle' of Linux: it runs while a core is left over. Otherwise the table would show how
 the kernel divides two cores among three busy processes, and a healthy client would wait for a core and not for the server.
@@ -17,6 +21,7 @@ Let nothing else run; needs Linux and two cores. The rows of TLS need the progra
 """
 
 import base64
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -45,11 +50,17 @@ def main():
         certificate = certificate_in(pathlib.Path(folder))
         if certificate:
             command += ["--listen", "127.0.0.1:0", *certificate]
-        with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as server:
-            try:
-                print_table(*ports_of(server))
-            finally:
-                server.terminate()
+        with started([*command, *options]) as server, started([*command, *options]) as control:
+            print_table(ports_of(server), ports_of(control))
+
+
+@contextlib.contextmanager
+def started(command):
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server
+        finally:
+            server.terminate()
 
 
 def certificate_in(folder):
@@ -67,40 +78,54 @@ def certificate_in(folder):
 
 def ports_of(server):
     """The port of each address, in the order of the options; the first one stands twice in the line."""
-    return dict.fromkeys(int(port) for port in re.findall(r":(\d+)", server.stdout.readline()))
+    return list(dict.fromkeys(int(port) for port in re.findall(r":(\d+)", server.stdout.readline())))
 
 
-def print_table(port, tls_port=None):
-    print("| beside | p50 | p99 | p99 alone | ratio | longest turn |\n|---|---:|---:|---:|---:|---:|")
-    before = measured(port)
+def print_table(ports, control_ports):
+    """Ports without TLS, and with it if there is a certificate."""
+    print("| beside | p50 | p99 | p99 alone | ratio | control | longest turn |\n|---|---:|---:|---:|---:|---:|---:|")
+    before = measured(ports[0])
     for hostile in HOSTILE:
-        hostile_port = tls_port if hostile in OVER_TLS else port
-        if hostile_port:
-            before = print_row(port, hostile_port, hostile, before)
+        if os.environ.get("FAIRNESS", "") not in hostile.__doc__:
+            continue
+        place = 1 if hostile in OVER_TLS else 0
+        if place < len(ports):
+            before = print_row(ports[0], ports[place], control_ports[place], hostile, before)
 
 
-def print_row(port, hostile_port, hostile, before):
+def print_row(port, hostile_port, control_port, hostile, before):
     """Returns what was measured without the hostile client afterwards."""
-    ready = multiprocessing.Event()
-    process = multiprocessing.Process(target=run, args=(hostile, hostile_port, ready), daemon=True)
-    process.start()
-    if not ready.wait(60):
-        raise TimeoutError(hostile.__doc__)
-    time.sleep(0.5)
-    turns = turn_counts(port)
-    beside = measured(port)
-    longest = longest_turn(turns, turn_counts(port))
-    process.kill()
-    process.join()
-    time.sleep(0.5)
+    with beside_one(hostile, control_port):
+        control = measured(port)
+    with beside_one(hostile, hostile_port):
+        turns = turn_counts(port)
+        beside = measured(port)
+        longest = longest_turn(turns, turn_counts(port))
     after = measured(port)
     alone = p99(before + after)
     p50 = statistics.median(beside)
     name = hostile.__doc__.rstrip(".")
     ratio = p99(beside) / alone
-    row = f"| {name} | {p50:.2f} | {p99(beside):.2f} | {alone:.2f} | {ratio:.1f} | {longest} |"
+    row = f"| {name} | {p50:.2f} | {p99(beside):.2f} | {alone:.2f} | {ratio:.1f} | {p99(control):.2f} | {longest} |"
     print(row, flush=True)
     return after
+
+
+@contextlib.contextmanager
+def beside_one(hostile, port):
+    """A hostile client of this kind runs meanwhile."""
+    ready = multiprocessing.Event()
+    process = multiprocessing.Process(target=run, args=(hostile, port, ready), daemon=True)
+    process.start()
+    try:
+        if not ready.wait(60):
+            raise TimeoutError(hostile.__doc__)
+        time.sleep(0.5)
+        yield
+    finally:
+        process.kill()
+        process.join()
+    time.sleep(0.5)
 
 
 def run(hostile, port, ready):

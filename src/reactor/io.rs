@@ -19,6 +19,7 @@ use super::channel::{Channel, SECURED_WRITE_BYTES_MAX, SecuredSockets};
 use super::limit::{ConnectionLimit, CountedConnections, LimitReached};
 use super::listener::{Accepted, AcceptedConnection, Acceptors, LISTENERS_MAX};
 use super::peer_address::PeerAddress;
+use super::shares::{Budget, Shares};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
 use super::unread::{Unread, UnreadRest};
 use super::wheel::Wheel;
@@ -51,8 +52,9 @@ pub struct Io {
     again: Vec<SocketKey>,
     /// This turn serves no `writable` socket, because others have become ready to be read.
     postpones_writes: bool,
-    /// So many turns in succession have not read the sockets of `again`, because others have become ready.
-    turns_of_others: u32,
+    shares: Shares,
+    /// Of the sockets that this turn reads, those from here on are of `again`.
+    again_from: usize,
     /// Sockets that can be written again, and that the application has not been told of, each once.
     writable: VecDeque<SocketKey>,
     /// Messages wait that the application has not taken.
@@ -65,6 +67,8 @@ pub struct Io {
     /// Bytes that were written, and calls of `write`; both wrap around.
     written_bytes: u64,
     writes: u64,
+    /// Those of the written bytes that were sealed; wraps around.
+    sealed_bytes: u64,
     /// Bytes that were read; wraps around.
     read_bytes: u64,
     /// The same when the turn began.
@@ -77,10 +81,13 @@ pub struct Io {
     secured: SecuredSockets,
     /// The remaining budget of the socket that is being read, in bytes.
     budget: usize,
+    has_short_budget: bool,
     /// What it has read since the last look for other sockets. Bytes of a secured socket count three times.
     step_bytes: usize,
     /// How many of the bytes in the current `received` the application leaves.
     left_bytes: usize,
+    /// The application is called again in a later turn, with these bytes or without any.
+    is_received_again: bool,
     /// How many of them stay in the buffer, for the next read.
     staying_bytes: usize,
     /// How many of the first of them have stayed in the buffer before.
@@ -487,6 +494,13 @@ impl Io {
         self.left_bytes = count;
     }
 
+    /// In [`received`](super::Application::received): it is called again when the socket is read again, with the bytes that it
+    /// [leaves](Io::leave_unread) or without any, before further bytes: for an application that has work of what it
+    /// has processed left over. Not in [`filled`](super::Application::filled).
+    pub fn receive_again(&mut self) {
+        self.is_received_again = true;
+    }
+
     /// In [`received`](super::Application::received): how many bytes of this socket may still
     /// come in this turn behind those that were passed. 0: the socket had no more, its budget
     /// is used up, or the buffer is full.
@@ -674,7 +688,8 @@ impl Io {
             ready: Vec::new(),
             again: Vec::new(),
             postpones_writes: false,
-            turns_of_others: 0,
+            shares: Shares::default(),
+            again_from: 0,
             writable: VecDeque::new(),
             messages_wait: false,
             mailbox_edge: false,
@@ -682,6 +697,7 @@ impl Io {
             early_events: Events::with_capacity(EARLY_EVENTS_MAX),
             written_bytes: 0,
             writes: 0,
+            sealed_bytes: 0,
             read_bytes: 0,
             read_bytes_before: 0,
             sockets_read: 0,
@@ -689,8 +705,10 @@ impl Io {
             unread: Unread::default(),
             secured: SecuredSockets::default(),
             budget: 0,
+            has_short_budget: false,
             step_bytes: 0,
             left_bytes: 0,
+            is_received_again: false,
             staying_bytes: 0,
             stayed_bytes: 0,
             room_bytes: 0,
@@ -784,10 +802,11 @@ impl Io {
         None
     }
 
-    /// What all writes have cost so far: their bytes, and [`WRITE_CALL_COST_BYTES`] each; wraps around.
+    /// What all writes have cost so far: their bytes, twice if they were sealed, and [`WRITE_CALL_COST_BYTES`] each; wraps around.
     pub(super) fn write_cost(&self) -> usize {
         let calls = (self.writes as usize).wrapping_mul(WRITE_CALL_COST_BYTES);
-        (self.written_bytes as usize).wrapping_add(calls)
+        let bytes = self.written_bytes.wrapping_add(self.sealed_bytes) as usize;
+        bytes.wrapping_add(calls)
     }
 
     /// Whether the application has not taken all of its messages, so that the next turn begins at once.
@@ -873,16 +892,12 @@ impl Io {
     }
 
     /// Decides whether this turn does long work. While other sockets become ready, sockets that can be written again are served in every
-    /// second turn only, and sockets that have used their budget are read again when the others have had [`TURNS_OF_OTHERS_MAX`] turns: the
+    /// second turn only, and sockets that have used their budget are read again when the others have had some turns ([`Shares`]): the
     /// others are answered first, and a turn of theirs is short.
     pub(super) fn order_work(&mut self) {
         let has_ready = self.has_ready();
         self.postpones_writes = has_ready && !self.writable.is_empty() && !self.postpones_writes;
-        let others_first = has_ready && !self.again.is_empty();
-        self.turns_of_others = match self.turns_of_others {
-            turns if others_first && turns < TURNS_OF_OTHERS_MAX => turns + 1,
-            _ => 0,
-        };
+        self.shares.begin_turn(has_ready, !self.again.is_empty());
     }
 
     /// Whether this turn serves no socket that can be written again.
@@ -898,10 +913,20 @@ impl Io {
     /// Moves the sockets that are read in this turn to `reading`, which is empty.
     pub(super) fn take_ready(&mut self, reading: &mut Vec<SocketKey>) {
         std::mem::swap(&mut self.ready, reading);
-        if self.turns_of_others == 0 {
+        self.again_from = reading.len();
+        if self.shares.reads_them() {
             reading.append(&mut self.again);
         }
         self.sockets_read = reading.len();
+    }
+
+    /// The budget of a socket that this turn reads, by its place among them.
+    #[inline(always)]
+    pub(super) fn budget_of(&self, place: usize, bytes: usize) -> Budget {
+        match place < self.again_from {
+            true => Budget::whole(bytes),
+            false => self.shares.budget_of_them(bytes),
+        }
     }
 
     pub(super) fn leave_queue(&mut self, key: SocketKey) {
@@ -912,8 +937,9 @@ impl Io {
 
     /// Sets the budget of the socket that is read next.
     #[inline(always)]
-    pub(super) fn begin_budget(&mut self, bytes: usize) {
-        self.budget = bytes;
+    pub(super) fn begin_budget(&mut self, budget: Budget) {
+        self.budget = budget.bytes;
+        self.has_short_budget = budget.is_short;
         self.step_bytes = 0;
     }
 
@@ -948,6 +974,7 @@ impl Io {
     pub(super) fn begin_received(&mut self, count: usize, stayed: usize, room_bytes: usize) {
         self.charge(count);
         self.left_bytes = 0;
+        self.is_received_again = false;
         self.staying_bytes = 0;
         self.stayed_bytes = stayed;
         self.room_bytes = room_bytes;
@@ -965,6 +992,12 @@ impl Io {
         self.left_bytes.min(count)
     }
 
+    /// Whether the application is called again.
+    #[inline(always)]
+    pub(super) fn is_received_again(&self) -> bool {
+        self.is_received_again
+    }
+
     /// Whether the socket is open.
     pub(super) fn is_open(&mut self, key: SocketKey) -> bool {
         self.sockets.contains(key)
@@ -974,14 +1007,14 @@ impl Io {
     pub(super) fn keep_unread(&mut self, key: SocketKey, left: &[u8]) {
         if let Some(socket) = self.sockets.get_mut(key) {
             socket.set_unread(true);
-            self.unread.keep(key, left);
+            self.unread.keep(key, left, self.is_received_again);
         }
     }
 
     /// The bytes that the application has left of an earlier read, if the socket may be read.
     #[inline(always)]
     pub(super) fn take_unread(&mut self, key: SocketKey) -> Option<UnreadRest> {
-        if self.unread.bytes() == 0 {
+        if self.unread.is_empty() {
             return None;
         }
         let socket = self
@@ -995,7 +1028,7 @@ impl Io {
     /// Keeps the rest of them, if it is not empty.
     pub(super) fn put_unread(&mut self, key: SocketKey, rest: UnreadRest) {
         if let Some(socket) = self.sockets.get_mut(key) {
-            socket.set_unread(!rest.is_empty());
+            socket.set_unread(!rest.is_used_up());
             self.unread.put(key, rest);
         }
     }
@@ -1036,9 +1069,17 @@ impl Io {
         let Some(socket) = self.sockets.get_mut(key) else {
             return ReadOutcome::Nothing;
         };
+        // A read is as many records as a plain one of this budget costs.
+        let size = match self.has_short_budget {
+            true => size.min(self.budget / (1 + OPENING_COST)).max(1),
+            false => size,
+        };
         let outcome = self.secured.read(key, socket, buffer, size);
         if let ReadOutcome::Bytes(count) = outcome {
             self.step_bytes += count * OPENING_COST;
+            if self.has_short_budget {
+                self.charge(count * OPENING_COST);
+            }
         }
         self.after_secured(key, None);
         if self.secured.take_write_waits(key) {
@@ -1056,6 +1097,7 @@ impl Io {
         let offered = total.min(SECURED_WRITE_BYTES_MAX);
         let (written, failure) = self.secured.write(key, socket, offered, slices);
         self.written_bytes = self.written_bytes.wrapping_add(written as u64);
+        self.sealed_bytes = self.sealed_bytes.wrapping_add(written as u64);
         self.writes = self.writes.wrapping_add(1);
         let is_sent = failure.is_none() && !self.secured.has_output(key);
         match is_sent && written == offered && offered < total {
@@ -1185,10 +1227,6 @@ const READ_BYTES_PER_WRITTEN: usize = 4;
 /// What one socket reads before the turn looks for others that have become ready: up to 100 µs. Not less, so that a message of 64 KiB with its
 /// header is whole in the shared buffer.
 const READ_STEP_BYTES: usize = 128 << 10;
-
-/// Turns of the others before sockets that have used their budget are read again. With the budget of 256 KiB each of these has as much work in a
-/// turn as some 30 short messages.
-const TURNS_OF_OTHERS_MAX: u32 = 8;
 
 /// What it costs to open a byte of a secured socket, in bytes that are read.
 const OPENING_COST: usize = 2;
@@ -1407,7 +1445,7 @@ mod tests {
             });
             let mut buffer = vec![0; max];
             let mut read = 0;
-            io.begin_budget(usize::MAX);
+            io.begin_budget(Budget::whole(usize::MAX));
             while !io.take_step() {
                 let socket = io.sockets.get_mut(key).unwrap();
                 socket.set_readable();

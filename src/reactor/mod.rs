@@ -47,7 +47,7 @@
 //!   time and no event is lost.
 //! - No socket reads more than its budget in a turn, and the other ready sockets are read
 //!   before it reads again. Sockets that become ready have a turn before the sockets that had
-//!   more to read than their budget, but not nine turns in succession. The numbers of accepted
+//!   more to read than their budget, but not nine turns in succession, and these have a quarter of their budget meanwhile. The numbers of accepted
 //!   connections and of timers in a turn are limited too.
 //! - Sockets that can be written again are served in this order, until what they write has used up the turn's budget of 128 KiB (a
 //!   call costs 16 KiB besides its bytes). The others stay blocked until the next turn. Sockets that become ready to be read have a
@@ -55,8 +55,8 @@
 //! - A long read and a long series of writes look for sockets that have become ready after each step of about 100 µs, and go on in a
 //!   later turn if there are some. Bytes of a secured socket count more, because they are opened and sealed, too.
 //! - The application charges further work to the budget ([`Io::charge`]). When the budget is
-//!   used up, it leaves the rest of its bytes ([`Io::leave_unread`]) and receives them first
-//!   when the socket is read again.
+//!   used up, it leaves the rest of its bytes ([`Io::leave_unread`]), or of work that they have
+//!   brought ([`Io::receive_again`]), and receives them first when the socket is read again.
 //! - The reactor does not sleep while there is work, and does not wake up without work: an
 //!   idle reactor without deadlines sleeps without limit.
 //!
@@ -134,6 +134,7 @@ mod limit;
 mod listener;
 mod mailbox;
 mod peer_address;
+mod shares;
 mod socket;
 #[cfg(unix)]
 mod unix_socket;
@@ -151,6 +152,7 @@ use self::calls::SocketOptions;
 use self::io::WAKER;
 use self::io::{Deferred, FIRST_LISTENER, MAILBOX, STEP_COST_BYTES};
 use self::listener::{Accepted, Acceptors};
+use self::shares::Budget;
 use self::socket::ReadOutcome;
 use self::unread::UnreadRest;
 use crate::read_buffer::{ReadBuffer, Unread};
@@ -194,7 +196,7 @@ pub trait Application {
         io.close(key);
     }
 
-    /// Bytes have arrived: at least one. They are in the reactor's shared buffer, may be
+    /// Bytes have arrived: at least one, unless the application has asked to be called again ([`Io::receive_again`]). They are in the reactor's shared buffer, may be
     /// changed there, and are valid during the call only, except those that
     /// [`Io::leave_unread`] keeps or [`Io::await_more`] lets stay.
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]);
@@ -497,8 +499,9 @@ impl<M: Send + 'static> Reactor<M> {
     fn read_ready(&mut self, application: &mut impl Application<Message = M>) {
         let mut reading = std::mem::take(&mut self.reading);
         self.io.take_ready(&mut reading);
-        for &key in &reading {
-            self.read(application, key);
+        for (place, &key) in reading.iter().enumerate() {
+            let budget = self.io.budget_of(place, self.read_budget_bytes);
+            self.read(application, key, budget);
             self.io.leave_queue(key);
             // It has used its budget and has more to read: behind the others.
             self.io.queue_again(key);
@@ -510,8 +513,13 @@ impl<M: Send + 'static> Reactor<M> {
     /// Reads one socket until it has no more bytes, its budget is used up, others have become
     /// ready meanwhile, or the application pauses or closes it.
     #[inline(always)]
-    fn read(&mut self, application: &mut impl Application<Message = M>, key: SocketKey) {
-        self.io.begin_budget(self.read_budget_bytes);
+    fn read(
+        &mut self,
+        application: &mut impl Application<Message = M>,
+        key: SocketKey,
+        budget: Budget,
+    ) {
+        self.io.begin_budget(budget);
         while self.io.budget() > 0 {
             application.before_read(&mut self.io, key);
             if let Some(rest) = self.io.take_unread(key) {
@@ -565,7 +573,7 @@ impl<M: Send + 'static> Reactor<M> {
         self.io.begin_received(count, *left_bytes, more_bytes_max);
         application.received(&mut self.io, key, input);
         let left = self.io.left_unread(input.len());
-        if left > 0 {
+        if left > 0 || self.io.is_received_again() {
             self.io.keep_unread(key, &input[input.len() - left..]);
             self.read_buffer.leave(0);
             return Passed::Left;
@@ -634,10 +642,10 @@ impl<M: Send + 'static> Reactor<M> {
         let count = bytes.len();
         self.io.begin_received(count, 0, 0);
         application.received(&mut self.io, key, bytes);
-        let left = self.io.left_unread(count);
-        rest.advance(count - left);
+        let (left, again) = (self.io.left_unread(count), self.io.is_received_again());
+        rest.advance(count - left, again);
         self.io.put_unread(key, rest);
-        left == 0
+        left == 0 && !again
     }
 
     fn failed(

@@ -166,12 +166,16 @@ impl<H: Handler> Connection<H> {
             let (before, joins_before) = (input.len(), environment.fan_out.rooms.joins());
             let unfinished_before = self.websocket.unfinished_message_bytes();
             let step = self.receive_step(io, key, input, &mut left_bytes, environment);
+            let inflates_on = self.websocket.inflates_on();
             // The messages of one read may make the handler send far more than the size of the read.
             let mut all_received = false;
             let mut must_wait = !io.has_budget() || environment.must_stop_mid_read();
+            must_wait |= inflates_on && self.deadlines.is_paused();
             match step {
                 Step::Ended(end) => return Received::Ended(end),
-                Step::MoreInput => all_received = left_bytes > 0 || input.is_empty(),
+                Step::MoreInput => {
+                    all_received = left_bytes > 0 || input.is_empty() && !inflates_on;
+                }
                 Step::Event => {
                     let rooms = &environment.fan_out.rooms;
                     flush_first = rooms.must_flush() || rooms.publisher_may_wait();
@@ -190,7 +194,7 @@ impl<H: Handler> Connection<H> {
             if left_bytes > 0 {
                 io.await_more(left_bytes);
             }
-            if all_received || must_wait && leave_rest(io, input) && !flush_first {
+            if all_received || must_wait && leave_rest(io, input, inflates_on) && !flush_first {
                 break;
             }
         }
@@ -331,14 +335,26 @@ impl<H: Handler> Connection<H> {
         let whole = std::mem::take(input);
         let bytes = whole.len().min(COMPRESSED_BYTES_MAX);
         let mut front = &mut whole[..bytes];
+        let inflated_before = self.websocket.inflated_bytes();
         let step = self.receive_event(io, key, &mut front, &mut 0, 0, environment);
         let taken_bytes = bytes - front.len();
         *input = &mut whole[taken_bytes..];
         if self.websocket.is_inflating() {
             // They have been charged as other bytes are.
-            io.charge(taken_bytes.saturating_mul(INFLATED_BYTE_COST - 1));
+            let taken_cost = taken_bytes.saturating_mul(COMPRESSED_INPUT_BYTE_COST - 1);
+            // Those of a whole message are charged with it.
+            let inflated = self
+                .websocket
+                .inflated_bytes()
+                .saturating_sub(inflated_before);
+            io.charge(taken_cost.max(inflated.saturating_mul(INFLATED_BYTE_COST)));
         }
         step
+    }
+
+    /// Whether there is more to receive, although nothing is left of the input: the rest of a compressed message, of which a step is inflated.
+    pub(super) fn inflates_on(&self) -> bool {
+        self.websocket.inflates_on()
     }
 
     /// Takes one event from the input, acts on it, and charges its cost.
@@ -644,6 +660,12 @@ impl<H: Handler> Connection<H> {
         if let Some((before, now)) = self.recipient.count_held(held_bytes) {
             environment.memory.changed(before, now);
         }
+    }
+
+    /// The bytes of the unfinished message that are inflated.
+    #[cfg(test)]
+    pub(super) fn unfinished_inflated_bytes(&self) -> usize {
+        self.websocket.inflated_bytes()
     }
 
     /// Bytes that wait for this client alone.
@@ -1205,11 +1227,14 @@ fn output_cost(sent_bytes: usize, published_bytes: usize) -> usize {
     }
 }
 
-/// Leaves the rest of the input for later. False: there is none.
+/// Leaves the rest of the input, and of what is inflated of it, for later. False: there is none.
 #[inline(always)]
-fn leave_rest(io: &mut Io, input: &mut &mut [u8]) -> bool {
+pub(super) fn leave_rest(io: &mut Io, input: &mut &mut [u8], inflates_on: bool) -> bool {
+    if inflates_on {
+        io.receive_again();
+    }
     if input.is_empty() {
-        return false;
+        return inflates_on;
     }
     io.leave_unread(input.len());
     *input = &mut [];
@@ -1239,9 +1264,13 @@ const JOIN_COST_BYTES: usize = 16 << 10;
 /// 256 KiB a client has 8 KiB compressed in a turn, and the rest of the message that exceeds it.
 const COMPRESSED_BYTE_COST: usize = 32;
 
-/// The cost of a compressed byte, whatever it inflates to: 0.03 µs and up to 0.4 µs (see [`crate::websocket::deflate`]), which
+/// The cost of a compressed byte that comes, whatever it inflates to: 0.03 µs and up to 0.4 µs (see [`crate::websocket::deflate`]), which
 /// is about 60 times the cost of a plain one.
-const INFLATED_BYTE_COST: usize = 64;
+const COMPRESSED_INPUT_BYTE_COST: usize = 64;
+
+/// The cost of a byte of a whole message that is inflated: 1 to 3 ns, to inflate it, to copy it and to bring memory for it. With the budget of
+/// 256 KiB a client has 64 KiB inflated in a turn.
+const INFLATED_BYTE_COST: usize = 4;
 
 /// The most that is inflated before the budget is checked.
 const COMPRESSED_BYTES_MAX: usize = 4 << 10;

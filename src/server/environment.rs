@@ -78,7 +78,7 @@ impl<H: Handler> Environment<H> {
         Environment {
             handler,
             timeouts: config.timeouts(),
-            deflate_pool: DeflatePool::default(),
+            deflate_pool: DeflatePool::in_steps(INFLATED_BYTES_MAX),
             rates: Rates::new(config.rates),
             totals: Totals::new(config.connection_totals),
             turn_times: TurnTimes::default(),
@@ -275,3 +275,6 @@ impl<H: Handler> Environment<H> {
 
 /// A method of the handler panicked, and that was reported.
 pub(super) struct Panicked;
+
+/// The most of a whole message that is inflated before its client's budget is checked, however few bytes that is compressed: 50 µs.
+const INFLATED_BYTES_MAX: usize = 32 << 10;

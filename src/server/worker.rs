@@ -15,7 +15,7 @@
 //! environment that its methods need.
 
 use super::backpressure::PausedConnections;
-use super::connection::{End, Received};
+use super::connection::{End, Received, leave_rest};
 use super::connection_id::ConnectionId;
 use super::connections::{ConnectionState, Connections};
 use super::direct::{DirectAction, DirectRequest};
@@ -529,9 +529,10 @@ impl<H: Handler> Worker<H> {
                 Received::FlushFirst => {
                     self.flush_early(io);
                     // Perhaps the connection has left it already.
-                    if self.publisher_waits(io, key) && !input.is_empty() {
-                        io.leave_unread(input.len());
-                        input = &mut [];
+                    if self.publisher_waits(io, key) {
+                        let connection = self.connections.open_mut(key);
+                        let inflates_on = connection.is_some_and(|one| one.inflates_on());
+                        leave_rest(io, &mut input, inflates_on);
                     }
                 }
                 Received::Ended(end) => return self.end(io, key, end),

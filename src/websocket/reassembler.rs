@@ -162,25 +162,53 @@ impl Reassembler {
         self.message = Some(Box::new(UnderWay::Whole(message)));
     }
 
-    /// Adds the next piece of the current frame's payload; `last` if it is the last of
-    /// the message.
-    pub(crate) fn append(&mut self, piece: &[u8], last: bool) -> Result<(), ProtocolError> {
+    /// Adds the next piece of the current frame's payload. The message is not compressed.
+    pub(crate) fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         match self.unfinished() {
-            Some(message) => message.append(piece, last),
+            Some(message) => message.append(piece),
             None => Ok(()),
         }
     }
 
-    /// The same for a piece that is masked with this key.
+    /// Inflates the next piece of a compressed message, as far as one step goes; `last` if it is the last of the message. Returns how much of it was taken: all, unless
+    /// the message [goes on](Reassembler::inflates_on).
+    pub(crate) fn inflate(&mut self, piece: &[u8], last: bool) -> Result<usize, ProtocolError> {
+        match self.unfinished() {
+            Some(message) => message.inflate(piece, last),
+            None => Ok(piece.len()),
+        }
+    }
+
+    /// Whether there may be more output of what has been taken of a compressed message.
+    pub(crate) fn inflates_on(&self) -> bool {
+        match self.message.as_deref() {
+            Some(UnderWay::Whole(message)) => {
+                let compressed = message.compressed.as_ref();
+                compressed.is_some_and(CompressedMessage::has_more)
+            }
+            _ => false,
+        }
+    }
+
+    /// The bytes of a compressed message so far that are inflated.
+    pub(crate) fn inflated_bytes(&self) -> usize {
+        match self.message.as_deref() {
+            Some(UnderWay::Whole(message)) if message.compressed.is_some() => {
+                message.payload.bytes()
+            }
+            _ => 0,
+        }
+    }
+
+    /// As `append`, for a piece that is masked with this key.
     pub(crate) fn append_masked(
         &mut self,
         piece: &mut [u8],
         key: Option<[u8; 4]>,
-        last: bool,
     ) -> Result<(), ProtocolError> {
         match (self.unfinished(), key) {
-            (Some(message), Some(key)) => message.append_masked(piece, key, last),
-            _ => self.append(piece, last),
+            (Some(message), Some(key)) => message.append_masked(piece, key),
+            _ => self.append(piece),
         }
     }
 
@@ -364,36 +392,30 @@ impl Unfinished {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# If the frame is part of a fragmented message, the "Application data"
     //# of the subsequent data frames is concatenated to form the /data/.
-    fn append(&mut self, piece: &[u8], last: bool) -> Result<(), ProtocolError> {
+    fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         self.arrived_bytes += piece.len();
-        match &mut self.compressed {
-            None => self.payload.push(piece),
-            Some(compressed) => {
-                let pushed = compressed.push(piece, last, &mut self.payload);
-                pushed.map_err(|error| self.limit_named(error))
-            }
-        }
+        self.payload.push(piece)
     }
 
-    /// Binary data that are not compressed are unmasked by the copy into the buffer. A text
-    /// is unmasked, checked and copied block by block, so that the second and the third step
-    /// find it in the first cache. Compressed data are unmasked before they are inflated.
-    fn append_masked(
-        &mut self,
-        piece: &mut [u8],
-        key: [u8; 4],
-        last: bool,
-    ) -> Result<(), ProtocolError> {
-        if let (Payload::Binary(bytes), None) = (&mut self.payload, &self.compressed) {
+    fn inflate(&mut self, piece: &[u8], last: bool) -> Result<usize, ProtocolError> {
+        let Some(compressed) = &mut self.compressed else {
+            return Ok(piece.len());
+        };
+        let pushed = compressed.push(piece, last, &mut self.payload);
+        let taken = pushed.map_err(|error| self.limit_named(error))?;
+        self.arrived_bytes += taken;
+        Ok(taken)
+    }
+
+    /// Binary data are unmasked by the copy into the buffer. A text is unmasked, checked and
+    /// copied block by block, so that the second and the third step find it in the first
+    /// cache.
+    fn append_masked(&mut self, piece: &mut [u8], key: [u8; 4]) -> Result<(), ProtocolError> {
+        self.arrived_bytes += piece.len();
+        if let Payload::Binary(bytes) = &mut self.payload {
             frame::append_masked(piece, key, bytes);
-            self.arrived_bytes += piece.len();
             return Ok(());
         }
-        if self.compressed.is_some() {
-            frame::mask(piece, key, 0);
-            return self.append(piece, last);
-        }
-        self.arrived_bytes += piece.len();
         for block in piece.chunks_mut(TEXT_BLOCK_BYTES) {
             frame::mask(block, key, 0);
             self.payload.push(block)?;
@@ -412,9 +434,7 @@ impl Unfinished {
     fn finish(&mut self) -> Result<Finished, ProtocolError> {
         let mut history = None;
         if let Some(compressed) = &mut self.compressed {
-            if let Err(error) = compressed.finish(&mut self.payload) {
-                return Err(self.limit_named(error));
-            }
+            compressed.finish()?;
             history = Some(compressed.history_behind(self.payload.parts().0));
         }
         let payload = core::mem::replace(&mut self.payload, Payload::Binary(Vec::new()));
@@ -577,7 +597,7 @@ mod tests {
         let header = frame(fin, opcode, payload.len() as u64);
         reassembler.begin_frame(&header, limits)?;
         reassembler.buffer(&header, payload.len());
-        reassembler.append(payload, fin)?;
+        reassembler.append(payload)?;
         match fin {
             true => Ok(reassembler.finish()?.map(|finished| finished.message)),
             false => Ok(None),
@@ -665,7 +685,7 @@ mod tests {
         assert_eq!(reassembler.begin_frame(&header, &limits), Ok(()));
         let capacity_after = |&piece: &usize| {
             reassembler.buffer(&header, piece);
-            assert_eq!(reassembler.append(&vec![0; piece], false), Ok(()));
+            assert_eq!(reassembler.append(&vec![0; piece]), Ok(()));
             payload_of(&reassembler).capacity()
         };
         pieces.iter().map(capacity_after).collect()
@@ -786,11 +806,11 @@ mod tests {
             let pool = DeflatePool::default();
             reassembler.begin_compressed(&first, History::default(), &pool, &limits);
             // It waits for the rest, because it is short.
-            assert_eq!(reassembler.append(&payload, false), Ok(()));
+            assert_eq!(reassembler.inflate(&payload, false), Ok(payload.len()));
             let rest = vec![0; announced - payload.len()];
             let last = frame(true, Opcode::Continuation, rest.len() as u64);
             assert_eq!(reassembler.begin_frame(&last, &limits), Ok(()));
-            let outcome = match reassembler.append(&rest, true) {
+            let outcome = match reassembler.inflate(&rest, true).map(|_| ()) {
                 // Zeros are no DEFLATE data; the limit is found first.
                 Err(ProtocolError::CompressedDataCorrupt) => Ok(()),
                 outcome => outcome,
@@ -817,7 +837,7 @@ mod tests {
             let header = frame(true, Opcode::Binary, payload.len() as u64);
             let pool = DeflatePool::default();
             reassembler.begin_compressed(&header, History::default(), &pool, &limits);
-            let inflated = reassembler.append(&payload, true);
+            let inflated = reassembler.inflate(&payload, true);
             assert_eq!(inflated.is_ok(), message_bytes_max == BOMB_BYTES);
             let capacity = payload_of(&reassembler).capacity();
             assert!(capacity <= message_bytes_max, "{capacity}");
@@ -830,7 +850,7 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(reassembler.begin_frame(header, &limits), Ok(()));
         reassembler.buffer(header, part.len());
-        assert_eq!(reassembler.append(part, false), Ok(()));
+        assert_eq!(reassembler.append(part), Ok(()));
         reassembler
     }
 
@@ -898,7 +918,7 @@ mod tests {
         let (pool, limits) = (DeflatePool::default(), Limits::default());
         let mut reassembler = Reassembler::default();
         reassembler.begin_compressed(&header, History::default(), &pool, &limits);
-        assert_eq!(reassembler.append(&[0; 1000], false), Ok(()));
+        assert_eq!(reassembler.inflate(&[0; 1000], false), Ok(1000));
         assert_eq!(reassembler.lend(&rest_of(&header, 1000)), None);
         assert_eq!(reassembler.lend(&header), None);
     }

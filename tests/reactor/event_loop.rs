@@ -504,6 +504,76 @@ fn socket_with_a_used_up_budget_waits_for_eight_turns_of_the_others_but_not_nine
 }
 
 #[test]
+fn socket_with_a_used_up_budget_has_a_quarter_of_it_while_others_come_and_the_whole_without() {
+    let mut reactor = Stepping::new(ReactorConfig {
+        read_buffer_bytes: 100,
+        read_budget_bytes: 2000,
+        ..listening()
+    });
+    let (mut flood, flood_key) = reactor.connected();
+    let (mut other, other_key) = reactor.connected();
+    flood.write_all(&pattern(8, 200_000)).unwrap();
+    let bytes = |seen: &[Seen]| sizes(seen, flood_key).iter().sum::<usize>();
+    assert_eq!(bytes(&until_received(&mut reactor, flood_key)), 2000);
+    let mut amounts = Vec::new();
+    while amounts.len() < 3 {
+        other.write_all(b"x").unwrap();
+        let seen = until_received(&mut reactor, other_key);
+        amounts.extend(Some(bytes(&seen)).filter(|&bytes| bytes > 0));
+    }
+    assert_eq!(amounts, [500; 3]);
+    // For a while after the last one.
+    let mut alone = Vec::new();
+    while alone.last() != Some(&2000) {
+        assert!(alone.len() < 32);
+        alone.push(bytes(&until_received(&mut reactor, flood_key)));
+    }
+    assert!(alone.iter().all(|&bytes| bytes == 500 || bytes == 2000));
+    assert!(alone.len() > 20);
+}
+
+#[test]
+fn application_is_called_again_without_bytes_in_the_next_turn_and_before_further_ones() {
+    let mut reactor = Stepping::new(listening());
+    let mut calls = 0;
+    reactor.probe.on_received = Some(Box::new(move |io, _, _| {
+        calls += 1;
+        if calls <= 2 {
+            io.receive_again();
+        }
+    }));
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"first").unwrap();
+    let seen = until_received(&mut reactor, key);
+    assert_eq!(received(&seen, key), b"first");
+    client.write_all(b"second").unwrap();
+    assert_eq!(sizes(&reactor.turn(), key), [0]);
+    assert_eq!(sizes(&reactor.turn(), key)[0], 0);
+    while reactor.history_of(key).len() < 5 {
+        reactor.turn();
+    }
+    let pieces = sizes(&reactor.history_of(key), key);
+    assert_eq!(pieces, [5, 0, 0, 6]);
+}
+
+#[test]
+fn application_that_leaves_bytes_and_asks_again_gets_the_bytes() {
+    let mut reactor = Stepping::new(listening());
+    let mut calls = 0;
+    reactor.probe.on_received = Some(Box::new(move |io, _, given| {
+        calls += 1;
+        if calls == 1 {
+            io.leave_unread(given.len() - 2);
+            io.receive_again();
+        }
+    }));
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"abcdef").unwrap();
+    until_received(&mut reactor, key);
+    assert_eq!(received(&until_received(&mut reactor, key), key), b"cdef");
+}
+
+#[test]
 fn socket_that_can_be_written_again_waits_for_one_turn_of_the_others_but_not_two() {
     let mut reactor = Stepping::new(listening());
     let (mut reader, key) = reactor.connected();

@@ -412,6 +412,63 @@ fn inflated_bytes_are_charged_and_others_are_served_between_two_large_messages()
     server.turn_until(0, |_| recorder.count(b'h') == 50);
 }
 
+/// How many bytes of the unfinished message of the only connection are inflated.
+fn inflated_bytes<H: Handler>(server: &mut SteppedServer<H>) -> usize {
+    let connections = &mut server.workers[0].1.connections;
+    let key = connections.keys()[0];
+    connections
+        .open_mut(key)
+        .map_or(0, |one| one.unfinished_inflated_bytes())
+}
+
+#[test]
+fn turn_inflates_64_kib_of_a_message_and_no_byte_more_although_all_of_it_has_come() {
+    const BYTES: usize = 1 << 20;
+    let whole = bomb(b'h', BYTES);
+    // The same in two fragments, of which the last one is empty: nothing comes that could bring what is left.
+    let mut fragments = whole.clone();
+    fragments[0] &= 0b0111_1111;
+    let mut last = frame(Opcode::Continuation, b"");
+    last[0] |= 0b1000_0000;
+    fragments.extend(last);
+    for wire in [whole, fragments] {
+        let recorder = Recorder::default();
+        let mut server = SteppedServer::new(1, with_deflate(), recorder.clone());
+        let mut client = server.client_with(0, DEFLATE);
+        client.write_all(&wire).unwrap();
+        let mut before = 0;
+        while recorder.count(b'h') == 0 {
+            server.turn(0);
+            let inflated = inflated_bytes(&mut server);
+            // Zero: nothing has come, or the message is handed over.
+            if inflated > 0 {
+                assert_eq!(inflated, before + (64 << 10));
+                before = inflated;
+            }
+        }
+        assert!(before >= BYTES - (64 << 10));
+        assert_eq!(held_bytes(&mut server), 0);
+    }
+}
+
+#[test]
+fn other_clients_are_served_while_one_message_is_inflated() {
+    let recorder = Recorder::default();
+    let mut server = SteppedServer::new(1, with_deflate(), recorder.clone());
+    let (mut hostile, mut other) = (server.client_with(0, DEFLATE), server.client(0));
+    hostile.write_all(&bomb(b'h', 1 << 20)).unwrap();
+    for number in 1..=12 {
+        other.write_all(&text("o")).unwrap();
+        server.turn_until(0, |_| recorder.count(b'o') == number);
+    }
+    assert_eq!(
+        recorder.count(b'h'),
+        0,
+        "the message was inflated in one go"
+    );
+    server.turn_until(0, |_| recorder.count(b'h') == 1);
+}
+
 #[test]
 fn compressed_bytes_are_charged_more_and_others_are_served_during_a_hostile_message() {
     let recorder = Recorder::default();

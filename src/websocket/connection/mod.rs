@@ -600,6 +600,21 @@ impl Connection {
         self.receiver.is_inflating()
     }
 
+    /// Whether [`Connection::receive`] has stopped although there is more to inflate of what it has taken: a step is over
+    /// (`DeflatePool::in_steps`), or a piece was handed out. Call it again, with the rest of the input, which may be empty.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))]
+    #[inline]
+    pub(crate) fn inflates_on(&self) -> bool {
+        self.receiver.inflates_on()
+    }
+
+    /// How many bytes of the compressed message under way are inflated.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))]
+    #[inline]
+    pub(crate) fn inflated_bytes(&self) -> usize {
+        self.receiver.inflated_bytes()
+    }
+
     /// Whether the peer has begun a message or a frame, if only with its first byte, and
     /// has not completed it. For a deadline
     /// ([`Deadlines::message_is_unfinished`](super::deadlines::Deadlines)).
@@ -825,7 +840,7 @@ impl Connection {
                 false => self.receiver.buffer(frame, input, &limits),
                 true => self.control_frame(frame, input, output),
             };
-            if !matches!(event, Ok(None)) || input.is_empty() {
+            if !matches!(event, Ok(None)) || input.is_empty() || self.receiver.inflates_on() {
                 return event;
             }
         }

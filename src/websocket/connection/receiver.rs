@@ -202,7 +202,7 @@ impl Receiver {
         self.message.buffer(&frame, here);
         let (unmasked, _) = take_masked_payload(&mut frame, input, unmasked_bytes);
         self.frames.keep(frame);
-        self.message.append(unmasked, false)?;
+        self.message.append(unmasked)?;
         Ok(None)
     }
 
@@ -330,6 +330,22 @@ impl Receiver {
         self.inflating
     }
 
+    /// Whether there is more to inflate of what has been taken: of a whole message, or of the frame under way.
+    #[inline]
+    pub(super) fn inflates_on(&self) -> bool {
+        self.inflating
+            && (self.message.inflates_on()
+                || self
+                    .frames
+                    .rest()
+                    .is_some_and(|rest| rest.payload_length == 0))
+    }
+
+    /// The bytes of the compressed message under way that are inflated.
+    pub(super) fn inflated_bytes(&self) -> usize {
+        self.message.inflated_bytes()
+    }
+
     #[inline]
     pub(super) fn has_unfinished_input(&self) -> bool {
         let is_within = self.frames.has_unfinished_frame() || self.message.has_unfinished_message();
@@ -400,7 +416,7 @@ impl Receiver {
         limits: &Limits,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
         let is_all_here = is_all_here(&frame, input);
-        if input.is_empty() && !is_all_here {
+        if input.is_empty() && !is_all_here && !self.inflates_on() {
             // Many clients send the header by itself: all of the payload may come
             // at once and need not be copied.
             self.frames.keep(frame);
@@ -415,16 +431,47 @@ impl Receiver {
                 true => self.inflated_piece(frame, input),
             };
         }
+        if self.inflating {
+            return self.inflate(frame, input);
+        }
         let here = payload_within(&frame, input.len());
         self.message.buffer(&frame, here);
         while payload_within(&frame, input.len()) > 0 {
             let (block, key) = take_masked_payload(&mut frame, input, BLOCK_BYTES);
-            let last = frame.fin && frame.payload_length == 0;
-            self.message.append_masked(block, key, last)?;
+            self.message.append_masked(block, key)?;
         }
         if !is_all_here {
             self.frames.keep(frame);
             return Ok(None);
+        }
+        match frame.fin {
+            true => self.finish_message(),
+            false => Ok(None),
+        }
+    }
+
+    /// The next part of a compressed message: all that is here, or what one step inflates. The
+    /// rest stays in the input, or in the decompressor.
+    fn inflate<'b>(
+        &mut self,
+        mut frame: FrameHeader,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        loop {
+            let last = frame.fin && is_all_here(&frame, &input[..input.len().min(BLOCK_BYTES)]);
+            offer_payload(&mut frame, input, BLOCK_BYTES, |bytes| {
+                let inflated = self.message.inflate(bytes, last);
+                let taken = *inflated.as_ref().unwrap_or(&bytes.len());
+                (taken, inflated)
+            })?;
+            let is_frame_whole = frame.payload_length == 0 && !self.message.inflates_on();
+            if is_frame_whole {
+                break;
+            }
+            if input.is_empty() || self.message.inflates_on() {
+                self.frames.keep(frame);
+                return Ok(None);
+            }
         }
         match frame.fin {
             true => self.finish_message(),

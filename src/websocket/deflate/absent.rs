@@ -34,16 +34,20 @@ impl CompressedMessage {
         match *self {}
     }
 
+    pub(crate) fn has_more(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn push<I: Inflated>(
         &mut self,
         _: &[u8],
         _: bool,
         _: &mut I,
-    ) -> Result<(), I::Error> {
+    ) -> Result<usize, I::Error> {
         match *self {}
     }
 
-    pub(crate) fn finish<I: Inflated>(&mut self, _: &mut I) -> Result<(), I::Error> {
+    pub(crate) fn finish(&mut self) -> Result<(), InflateError> {
         match *self {}
     }
 

@@ -2,6 +2,8 @@
 //!
 //! The size is compared with the limit before the library goes on, block by block: a
 //! message is refused at the first byte over the limit, whatever is still compressed.
+//! In the same way it stops where a step ends, because a few bytes can inflate to a
+//! thousand times their number.
 
 use super::WindowBits;
 use super::compress::TAIL;
@@ -55,23 +57,28 @@ impl Inflater {
         Ok(())
     }
 
-    /// Inflates all of `bytes`, at least one, through `block`.
+    /// Inflates `bytes` through `block`, at most `step_bytes`, which become less by what was inflated. Returns how
+    /// many of `bytes` were taken: all, unless the step is over. If it is, there may be more output, also
+    /// of bytes that were taken.
     //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
     //# Decompress the resulting data using DEFLATE.
     pub(super) fn inflate<I: Inflated>(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         history: &History,
         bytes_max: usize,
         inflated: &mut I,
         block: &mut [u8],
-    ) -> Result<(), I::Error> {
-        loop {
+        step_bytes: &mut usize,
+    ) -> Result<usize, I::Error> {
+        let mut taken = 0;
+        while *step_bytes > 0 {
             let room = bytes_max - inflated_bytes(inflated);
             // One byte more than may come, to see that it does.
-            let block_bytes = block.len().min(room.saturating_add(1));
-            let step = self.step(bytes, &mut block[..block_bytes]);
-            bytes = &bytes[step.taken..];
+            let block_bytes = block.len().min(room.saturating_add(1)).min(*step_bytes);
+            let step = self.step(&bytes[taken..], &mut block[..block_bytes]);
+            taken += step.taken;
+            *step_bytes -= step.written;
             // Bytes before an error are checked before it, as they would have been if
             // they had come alone.
             inflated.add(&block[..step.written.min(room)], bytes_max)?;
@@ -89,15 +96,16 @@ impl Inflater {
                     let first = last_of(first, WINDOW_BYTES_MAX);
                     let earlier = last_of(history.window(), WINDOW_BYTES_MAX - first.len());
                     self.start([earlier, first, second])?;
-                    if bytes.is_empty() {
-                        return Ok(());
+                    if taken == bytes.len() {
+                        return Ok(taken);
                     }
                 }
                 // A full block: there may be more output, also of bytes taken.
                 Ok(_) if step.written == block_bytes => {}
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(bytes.len()),
             }
         }
+        Ok(taken)
     }
 
     /// Inflates from the front of `bytes` until they are used up or `block` is full, at most

@@ -34,7 +34,14 @@ use std::sync::{Arc, Mutex};
 /// ```
 #[derive(Clone, Default)]
 pub struct DeflatePool {
-    kept: Arc<Mutex<Kept>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    kept: Mutex<Kept>,
+    /// The most of a whole message that is inflated at once. `None`: all that has come of it.
+    step_bytes: Option<usize>,
 }
 
 #[derive(Default)]
@@ -51,6 +58,23 @@ impl DeflatePool {
     /// A pool that no other connection shares.
     pub(crate) fn for_one_connection() -> Option<DeflatePool> {
         Some(DeflatePool::default())
+    }
+
+    /// A pool whose connections inflate at most so much of a message at once: for one thread that serves many of them. They stop in the
+    /// middle of a message ([`Connection::inflates_on`](crate::websocket::Connection::inflates_on)). Not 0.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))]
+    pub(crate) fn in_steps(step_bytes: usize) -> DeflatePool {
+        let shared = Shared {
+            step_bytes: Some(step_bytes),
+            ..Shared::default()
+        };
+        DeflatePool {
+            shared: shared.into(),
+        }
+    }
+
+    pub(super) fn step_bytes(&self) -> usize {
+        self.shared.step_bytes.unwrap_or(usize::MAX)
     }
 
     pub(super) fn take_inflater(&self) -> Box<Inflater> {
@@ -95,14 +119,18 @@ impl DeflatePool {
     /// `None`: another thread is using the pool at this moment. The lock is held for a
     /// move, never for the work of a compressor.
     fn with_kept<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Option<T> {
-        self.kept.try_lock().ok().map(|mut kept| work(&mut kept))
+        self.shared
+            .kept
+            .try_lock()
+            .ok()
+            .map(|mut kept| work(&mut kept))
     }
 }
 
 /// Equal if they are the same pool.
 impl PartialEq for DeflatePool {
     fn eq(&self, other: &DeflatePool) -> bool {
-        Arc::ptr_eq(&self.kept, &other.kept)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 
@@ -147,7 +175,7 @@ mod tests {
     fn pool_that_another_thread_is_using_is_not_waited_for() {
         let pool = DeflatePool::default();
         pool.give_inflater(pool.take_inflater());
-        let in_use = pool.kept.lock();
+        let in_use = pool.shared.kept.lock();
         let inflater = pool.take_inflater();
         pool.give_inflater(inflater);
         drop(in_use);
