@@ -9,10 +9,7 @@ use super::cluster::{CLUSTER_ROOM, ClusterSink, WeakClusterSink};
 use super::diagnostics;
 use super::history::Position;
 use super::room_events::EngineEvent;
-use super::rooms::SharedMessage;
-use super::rooms::encoding::is_compressible;
 use super::workers::Workers;
-use crate::websocket::deflate::DeflateConfig;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -20,7 +17,6 @@ use std::sync::{Arc, Weak};
 pub(super) struct EngineInput {
     link: Arc<Link>,
     workers: Workers,
-    deflate: Option<DeflateConfig>,
     cluster: Option<WeakClusterSink>,
     /// The engine has the node, which has this.
     engine: Weak<dyn Backplane>,
@@ -32,14 +28,12 @@ impl EngineInput {
     pub(super) fn new(
         link: Arc<Link>,
         workers: Workers,
-        deflate: Option<DeflateConfig>,
         cluster: Option<&ClusterSink>,
         engine: &Arc<dyn Backplane>,
     ) -> EngineInput {
         EngineInput {
             link,
             workers,
-            deflate,
             cluster: cluster.map(ClusterSink::downgrade),
             engine: Arc::downgrade(engine),
             was_ready: AtomicBool::new(true),
@@ -80,18 +74,7 @@ impl NodeSink for EngineInput {
         if self.is_of_cluster(room, |cluster| cluster.delivered(first, messages)) {
             return messages.len();
         }
-        let room: Arc<str> = room.into();
-        let shared = messages.iter().zip(0..).map(|(message, index)| {
-            let except = message.except();
-            SharedMessage::of_backplane(
-                room.clone(),
-                first.plus(index),
-                message,
-                except.and_then(|except| except.on(self.link.node())),
-                is_compressible(self.deflate.as_ref(), message.payload().len()),
-            )
-        });
-        self.workers.deliver(&room, shared)
+        self.workers.deliver(room, first, messages)
     }
 
     fn gap(&self, room: &str, position: Position) -> bool {

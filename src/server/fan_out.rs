@@ -20,7 +20,8 @@
 use super::backplane::link::Link;
 use super::backplane::owned::{Delivered, Loaded, OwnedRooms};
 use super::backplane::{
-    Answer, BackplaneConfig, BackplanePublication, GapNotice, KeptMessages, NodeConnection,
+    Answer, BackplaneConfig, BackplaneMessage, BackplanePublication, GapNotice, KeptMessages,
+    NodeConnection,
 };
 use super::connection_id::ConnectionId;
 use super::diagnostics;
@@ -378,6 +379,20 @@ impl FanOut {
         node.owned.publish(publication);
     }
 
+    /// A message of the engine, as workers share it.
+    pub(super) fn of_engine(
+        &self,
+        room: &Arc<str>,
+        position: Position,
+        message: &BackplaneMessage,
+    ) -> SharedMessage {
+        let own = self.node.as_ref().map(|node| node.link.node());
+        let except = message.except().zip(own);
+        let except = except.and_then(|(except, own)| except.on(own));
+        let compressible = self.rooms.is_compressible(message.payload().len());
+        SharedMessage::of_backplane(room.clone(), position, message, except, compressible)
+    }
+
     /// Runs on the worker that owns the room: the engine has a message. `None`: nobody here wants it, or the room has had it. Otherwise
     /// [`FanOut::append_next`] follows, and before it what is returned inside: messages are missing.
     pub(super) fn check_delivered(
@@ -480,11 +495,13 @@ impl FanOut {
     ) -> impl Iterator<Item = SharedMessage> {
         let before = kept.head.offset() - kept.messages.len() as u64;
         let first = Position::new(kept.head.epoch(), before).plus(1);
-        kept.messages.iter().zip(0..).map(move |(message, index)| {
-            let compressible = self.rooms.is_compressible(message.payload().len());
-            let position = first.plus(index);
-            SharedMessage::of_backplane(room.clone(), position, message, None, compressible)
-        })
+        // Without a meaning for a message of the past.
+        let kept = kept
+            .messages
+            .iter()
+            .map(|kept| kept.clone().with_except(None));
+        kept.zip(0..)
+            .map(move |(message, index)| self.of_engine(room, first.plus(index), &message))
     }
 
     /// Gives marks to the workers of their connections. Returns those of this worker.

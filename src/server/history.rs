@@ -35,6 +35,13 @@ pub struct RoomHistory {
     pub age_max: Option<Duration>,
 }
 
+impl RoomHistory {
+    /// Whether the room keeps messages.
+    pub(in crate::server) fn keeps(&self) -> bool {
+        self.messages_max > 0
+    }
+}
+
 impl Default for RoomHistory {
     fn default() -> RoomHistory {
         RoomHistory {

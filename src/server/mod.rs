@@ -583,7 +583,7 @@ impl ServerHandle {
         if let (Some(backplane), Some(link)) = (backplane, &self.link) {
             let (workers, engine) = (self.workers.clone(), &backplane.engine);
             let cluster = self.cluster.as_ref();
-            let input = EngineInput::new(link.clone(), workers, self.deflate, cluster, engine);
+            let input = EngineInput::new(link.clone(), workers, cluster, engine);
             engine.start(BackplaneNode::new(Arc::new(input)));
         }
     }

@@ -1,6 +1,6 @@
 //! What engines, owners and workers tell each other about rooms of the backplane, and how publishers are told of their messages.
 
-use super::backplane::{GapNotice, KeptMessages};
+use super::backplane::{BackplaneMessage, GapNotice, KeptMessages};
 use super::connection_id::ConnectionId;
 use super::history::Position;
 use super::not_published::{NotPublished, Published};
@@ -14,6 +14,18 @@ pub(super) enum EngineEvent {
     Load { room: Arc<str>, kept: KeptMessages },
     /// Messages are missing in front of this place.
     Gap { room: Arc<str>, position: Position },
+}
+
+/// From the engine to the owner of a room: its next messages. What they have in common is here once, so that the two threads do not
+/// both count the references to the name.
+#[derive(Debug)]
+pub(super) struct EngineMessages {
+    pub(super) room: Arc<str>,
+    /// The place behind the first one. Each next one has the next offset.
+    pub(super) first: Position,
+    pub(super) messages: Vec<BackplaneMessage>,
+    /// The memory that they take.
+    pub(super) bytes: usize,
 }
 
 /// From the owner of a room to all workers, in the room's order.

@@ -33,7 +33,7 @@ use super::places::{
     PATIENCE_DIVISOR, RefusedConnections, ReplaceableConnections, TLS_REFUSALS_MAX,
 };
 use super::refusal_reason::RefusalReason;
-use super::room_events::{Acknowledgement, EngineEvent, RoomEvent};
+use super::room_events::{Acknowledgement, EngineEvent, EngineMessages, RoomEvent};
 use super::rooms::{SharedMessage, Subscription};
 use super::shutdown::{DrainedAs, MayStop, Outlook, Step};
 use super::tls::speaks_tls;
@@ -278,10 +278,10 @@ impl<H: Handler> Application for Worker<H> {
                 fan_out.outbound.count_received(&message);
                 fan_out.append(&message, except);
             }
-            CrossWorkerMessage::Deliver(message) => {
+            CrossWorkerMessage::Deliver(messages) => {
                 let FanOut { outbound, .. } = &mut self.environment.fan_out;
-                outbound.count_received(&message);
-                self.deliver(io, message);
+                outbound.count_received_bytes(messages.bytes);
+                self.deliver(io, &messages);
             }
             CrossWorkerMessage::Engine(event) => {
                 let FanOut { outbound, .. } = &mut self.environment.fan_out;
@@ -673,16 +673,22 @@ impl<H: Handler> Worker<H> {
 
 // Rooms of the backplane.
 impl<H: Handler> Worker<H> {
-    /// The engine has told a message of a room that this worker owns.
-    fn deliver(&mut self, io: &mut Io, message: SharedMessage) {
-        let Some(gap) = self.environment.fan_out.check_delivered(&message) else {
-            return;
-        };
-        if let Some(event) = gap {
-            self.room_event(io, &event);
+    /// The engine has told the next messages of a room that this worker owns.
+    fn deliver(&mut self, io: &mut Io, delivered: &EngineMessages) {
+        for (message, index) in delivered.messages.iter().zip(0..) {
+            let fan_out = &mut self.environment.fan_out;
+            let position = delivered.first.plus(index);
+            let message = fan_out.of_engine(&delivered.room, position, message);
+            let Some(gap) = fan_out.check_delivered(&message) else {
+                continue;
+            };
+            if let Some(event) = gap {
+                self.room_event(io, &event);
+            }
+            let except = self.except_subscription(&message);
+            self.environment.fan_out.append_next(message, except);
+            self.flush_early(io);
         }
-        let except = self.except_subscription(&message);
-        self.environment.fan_out.append_next(message, except);
     }
 
     /// The engine has told something of a room that this worker owns.

@@ -8,11 +8,12 @@
 //! Nothing is dropped: messages that a full mailbox does not take wait at the sender. Each sender sees how many bytes are in flight
 //! to each worker; above the limit it stops reading its WebSocket clients (`backpressure.rs`).
 
+use super::backplane::BackplaneMessage;
 use super::backplane::link::Link;
 use super::connection_id::ConnectionId;
 use super::direct::DirectRequest;
 use super::history::{Position, Replay};
-use super::room_events::{Acknowledgement, EngineEvent, RoomEvent, RoomUse};
+use super::room_events::{Acknowledgement, EngineEvent, EngineMessages, RoomEvent, RoomUse};
 use super::rooms::SharedMessage;
 use crate::reactor::{AcceptedConnection, Full, Mailbox};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,8 +27,8 @@ pub(super) enum CrossWorkerMessage {
     Order(SharedMessage),
     /// From the room's owner: this is the next message of the room.
     Append(SharedMessage),
-    /// From the engine of the backplane to the room's owner: a message of the room.
-    Deliver(SharedMessage),
+    /// From the engine of the backplane to the room's owner.
+    Deliver(Box<EngineMessages>),
     /// From the engine of the backplane to the room's owner.
     Engine(Box<EngineEvent>),
     /// From the room's owner.
@@ -247,31 +248,41 @@ impl Workers {
     pub(super) fn deliver(
         &self,
         room: &str,
-        messages: impl Iterator<Item = SharedMessage>,
+        first: Position,
+        messages: &[BackplaneMessage],
     ) -> usize {
         let owner = owner_of(room, self.count());
-        let (Some(mailbox), Some(in_flight)) =
-            (self.mailboxes.get(owner), self.in_flight_bytes.get(owner))
-        else {
+        let Some(in_flight) = self.in_flight_bytes.get(owner) else {
             return 0;
         };
-        if mailbox.is_full() {
-            return 0;
-        }
-        let (mut batch, mut bytes) = (Vec::new(), in_flight.load(Ordering::Relaxed));
-        let before = bytes;
+        let room_bytes = self
+            .in_flight_bytes_max
+            .checked_sub(in_flight.load(Ordering::Relaxed));
+        let (mut taken, mut bytes) = (0, 0);
         for message in messages {
-            if bytes > self.in_flight_bytes_max {
+            if room_bytes.is_none_or(|room_bytes| bytes > room_bytes) {
                 break;
             }
             bytes += message.bytes();
-            batch.push(CrossWorkerMessage::Deliver(message));
+            taken += 1;
         }
-        let taken = batch.len();
-        // Before the messages can be taken, so that no count falls below zero.
-        in_flight.fetch_add(bytes - before, Ordering::Relaxed);
-        mailbox.send_all(batch);
-        taken
+        if taken == 0 {
+            return 0;
+        }
+        let messages = EngineMessages {
+            room: room.into(),
+            first,
+            messages: messages.iter().take(taken).cloned().collect(),
+            bytes,
+        };
+        match self.send_if_room(
+            owner,
+            bytes,
+            CrossWorkerMessage::Deliver(Box::new(messages)),
+        ) {
+            Ok(()) => taken,
+            Err(_) => 0,
+        }
     }
 
     /// Tells a connection what has become of a message that it has published. Its clients are not read while too many messages wait

@@ -75,7 +75,12 @@ impl Backplane for RedisBackplane {
     }
 
     fn publish(&self, publication: BackplanePublication) {
-        self.shared.queue.push(publication);
+        self.publish_all(&mut std::iter::once(publication));
+    }
+
+    /// What comes together is published together, if it is not too much for one [batch](crate).
+    fn publish_all(&self, publications: &mut dyn Iterator<Item = BackplanePublication>) {
+        self.shared.queue.push(publications);
     }
 
     fn subscribe(&self, room: &str, history: Option<RoomHistory>) {

@@ -23,31 +23,48 @@ pub(crate) struct Published<M> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Writes a message.
-pub(crate) fn encode(message: &BackplaneMessage) -> Vec<u8> {
-    let payload = message.payload();
-    let except = message.except().map(|connection| connection.to_string());
-    let except = except.as_deref().unwrap_or_default();
-    let mut kind = 0;
-    if message.is_text() {
-        kind |= TEXT;
+/// A message that is to be written.
+pub(crate) struct Envelope<'m> {
+    is_text: bool,
+    /// The connection that does not get it: three numbers of at most 20 digits.
+    except: Option<String>,
+    payload: &'m [u8],
+}
+
+impl<'m> Envelope<'m> {
+    pub(crate) fn new(message: &'m BackplaneMessage) -> Envelope<'m> {
+        Envelope {
+            is_text: message.is_text(),
+            except: message.except().map(|connection| connection.to_string()),
+            payload: message.payload(),
+        }
     }
-    if !except.is_empty() {
-        kind |= EXCEPT;
+
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        LENGTH_BYTES + self.rest()
     }
-    let mut bytes = Vec::with_capacity(LENGTH_BYTES + 2 + except.len() + payload.len());
-    bytes.extend_from_slice(&[0; LENGTH_BYTES]);
-    bytes.push(kind);
-    // Three numbers of at most 20 digits.
-    if let (Ok(length), true) = (u8::try_from(except.len()), kind & EXCEPT != 0) {
-        bytes.push(length);
-        bytes.extend_from_slice(except.as_bytes());
+
+    /// How many bytes are behind the length.
+    fn rest(&self) -> usize {
+        let except = self.except.as_ref().map_or(0, |name| 1 + name.len());
+        1 + except + self.payload.len()
     }
-    bytes.extend_from_slice(payload);
-    // A payload is far below 4 GiB: Redis takes at most 512 MiB.
-    let rest = u32::try_from(bytes.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
-    bytes[..LENGTH_BYTES].copy_from_slice(&rest.to_be_bytes());
-    bytes
+
+    /// Appends it.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        // A payload is far below 4 GiB: Redis takes at most 512 MiB.
+        let rest = u32::try_from(self.rest()).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&rest.to_be_bytes());
+        let text = if self.is_text { TEXT } else { 0 };
+        let except = if self.except.is_some() { EXCEPT } else { 0 };
+        bytes.push(text | except);
+        if let Some(name) = &self.except {
+            bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+            bytes.extend_from_slice(name.as_bytes());
+        }
+        bytes.extend_from_slice(self.payload);
+    }
 }
 
 /// Reads the only message of these bytes.
@@ -120,6 +137,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use yamabiko::server::{NodeConnection, OwnedMessage};
+
+    fn encode(message: &BackplaneMessage) -> Vec<u8> {
+        let (envelope, mut bytes) = (Envelope::new(message), Vec::new());
+        envelope.write(&mut bytes);
+        assert_eq!(bytes.len(), envelope.len());
+        bytes
+    }
 
     /// What can be compared of a message.
     fn parts(message: &BackplaneMessage) -> (bool, Vec<u8>, Option<NodeConnection>) {

@@ -28,7 +28,7 @@
 //! | `queue.rs`, `shared.rs`, `status.rs` | what the threads share: publications, orders, whether Redis can be reached |
 //! | `sender.rs` | the thread that publishes |
 //! | `receiver.rs`, `sequence.rs` | the thread that receives; where it is in the sequence of each room, without I/O |
-//! | `link.rs`, `scripts.rs`, `scripts/` | one connection; the scripts |
+//! | `link.rs`, `command.rs`, `scripts.rs`, `scripts/` | one connection; commands as bytes; the scripts |
 //! | `envelope.rs`, `backoff.rs` | messages as bytes; pauses between connections |
 //!
 //! # What it costs
@@ -46,6 +46,7 @@
 
 mod backoff;
 mod backplane;
+mod command;
 mod envelope;
 mod link;
 mod queue;

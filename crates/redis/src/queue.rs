@@ -53,6 +53,28 @@ pub(crate) struct Taken {
     pub(crate) closed: bool,
 }
 
+impl State {
+    /// Why a publication is not taken. `None`: it is.
+    fn refusal(
+        &self,
+        limits: &QueueLimits,
+        publication: &BackplanePublication,
+    ) -> Option<NotPublished> {
+        if self.gone || self.closed {
+            return Some(NotPublished::BackplaneGone);
+        }
+        let is_full = self.publications >= limits.publications
+            || self.bytes.saturating_add(publication.bytes()) > limits.bytes;
+        is_full.then_some(NotPublished::BackplaneBehind)
+    }
+
+    fn add(&mut self, waiting: Waiting) {
+        self.publications += 1;
+        self.bytes += waiting.publication.bytes();
+        self.waiting.push_back(waiting);
+    }
+}
+
 impl Queue {
     pub(crate) fn new(limits: QueueLimits) -> Queue {
         Queue {
@@ -62,28 +84,26 @@ impl Queue {
         }
     }
 
-    /// Adds a publication, or refuses it.
-    pub(crate) fn push(&self, publication: BackplanePublication) {
-        let mut state = self.lock();
-        let bytes = publication.bytes();
-        let is_full = state.publications >= self.limits.publications
-            || state.bytes.saturating_add(bytes) > self.limits.bytes;
-        let is_gone = state.gone || state.closed;
-        if is_full || is_gone {
-            drop(state);
-            let reason = match is_gone {
-                true => NotPublished::BackplaneGone,
-                false => NotPublished::BackplaneBehind,
-            };
-            publication.refuse(reason);
-            return;
-        }
-        state.publications += 1;
-        state.bytes += bytes;
+    /// Adds publications, or refuses them. The thread that sends them is woken once.
+    pub(crate) fn push(&self, publications: &mut dyn Iterator<Item = BackplanePublication>) {
         let since = Instant::now();
-        state.waiting.push_back(Waiting { publication, since });
+        // They are answered without the lock.
+        let mut refused = Vec::new();
+        let mut state = self.lock();
+        for publication in publications {
+            match state.refusal(&self.limits, &publication) {
+                Some(reason) => refused.push((publication, reason)),
+                None => state.add(Waiting { publication, since }),
+            }
+        }
+        let has_some = !state.waiting.is_empty();
         drop(state);
-        self.changed.notify_one();
+        if has_some {
+            self.changed.notify_one();
+        }
+        for (publication, reason) in refused {
+            publication.refuse(reason);
+        }
     }
 
     /// The thread that receives is to be woken.

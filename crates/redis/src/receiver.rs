@@ -16,6 +16,7 @@ use redis::Value;
 use yamabiko::server::{BackplaneMessage, BackplaneNode, KeptMessages, RoomHistory};
 
 use crate::backoff::Backoff;
+use crate::command::Command;
 use crate::envelope::{Malformed, decode, decode_published, position};
 use crate::link::{Incoming, Link, LinkError, Refused};
 use crate::scripts;
@@ -85,7 +86,7 @@ impl Receiver {
         self.shared.count_connection();
         self.backoff.reset();
         let channel = self.shared.names.node(&self.node.id().to_string());
-        link.send(&redis::cmd("SUBSCRIBE").arg(&channel).get_packed_command())?;
+        link.send(&on_channel("SUBSCRIBE", &channel))?;
         self.begin_again();
         let mut is_confirmed = false;
         while !self.shared.queue.is_closed() {
@@ -135,8 +136,7 @@ impl Receiver {
                         .is_some_and(|room| room.is_subscribed)
                     {
                         let channel = self.shared.names.room(&name);
-                        let mut command = redis::cmd("UNSUBSCRIBE");
-                        command.arg(channel).write_packed_command(&mut commands);
+                        commands.extend(on_channel("UNSUBSCRIBE", &channel));
                     }
                 }
             }
@@ -177,9 +177,7 @@ impl Receiver {
             }
             if !std::mem::replace(&mut room.is_subscribed, true) {
                 let channel = self.shared.names.room(&name);
-                redis::cmd("SUBSCRIBE")
-                    .arg(channel)
-                    .write_packed_command(&mut commands);
+                commands.extend(on_channel("SUBSCRIBE", &channel));
             }
             room.write_read(&name, &mut commands, link, &self.shared)?;
             self.next_number += 1;
@@ -340,14 +338,15 @@ impl Room {
             (Sequence::Loading, Some(history)) => (history.messages_max, history.bytes_max),
             _ => (PAGE_MESSAGES, PAGE_BYTES),
         };
-        scripts::call(&link.read, &shared.names, name, &link.generation)
+        let names = &shared.names;
+        scripts::call(commands, &link.read, names, name, &link.generation, 6)
             .arg(scripts::random_epoch()?)
             .arg(epoch)
-            .arg(offset)
-            .arg(shared.settings.room_idle.as_secs())
-            .arg(messages)
-            .arg(bytes)
-            .write_packed_command(commands);
+            .number(offset)
+            .number(shared.settings.room_idle.as_secs())
+            .number(messages)
+            .number(bytes)
+            .end();
         Ok(())
     }
 
@@ -397,6 +396,13 @@ impl Room {
         let age_max = self.history.and_then(|history| history.age_max);
         self.sequence == Sequence::Loading && age_max.is_some_and(|max| age > max.as_secs())
     }
+}
+
+/// The command that subscribes to a channel, or unsubscribes from it.
+fn on_channel(name: &str, channel: &str) -> Vec<u8> {
+    let mut command = Vec::new();
+    Command::new(&mut command, 2).arg(name).arg(channel).end();
+    command
 }
 
 /// Offset and second of the id of an entry.

@@ -1,6 +1,6 @@
 //! The scripts that Redis runs, each as one step: nothing comes between its commands. They are texts of `scripts/`.
 
-use redis::Cmd;
+use crate::command::Command;
 
 /// A script of Redis.
 #[derive(Clone, Copy, Debug)]
@@ -57,16 +57,22 @@ impl Names {
     }
 }
 
-/// A call of a script for a room, with the first argument.
-pub(crate) fn call(script: &str, names: &Names, room: &str, generation: &str) -> Cmd {
-    let mut command = redis::cmd("EVALSHA");
-    command
+/// A call of a script for a room, with the first argument. `further`: so many follow.
+pub(crate) fn call<'b>(
+    bytes: &'b mut Vec<u8>,
+    script: &str,
+    names: &Names,
+    room: &str,
+    generation: &str,
+    further: usize,
+) -> Command<'b> {
+    Command::new(bytes, 6 + further)
+        .arg("EVALSHA")
         .arg(script)
-        .arg(2)
+        .number(2)
         .arg(names.room(room))
         .arg(names.log(room))
-        .arg(generation);
-    command
+        .arg(generation)
 }
 
 /// An epoch that no room has had. A script uses it if it begins one.

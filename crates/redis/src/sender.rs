@@ -18,7 +18,8 @@ use redis::Value;
 use yamabiko::server::{BackplaneNode, NotPublished, Position};
 
 use crate::backoff::Backoff;
-use crate::envelope::{encode, position};
+use crate::command::Command;
+use crate::envelope::{Envelope, position};
 use crate::link::{Incoming, Link, LinkError, Refused};
 use crate::queue::{Taken, Waiting};
 use crate::scripts;
@@ -183,10 +184,11 @@ impl Sender {
         if is_time {
             let channel = self.shared.names.node(&self.node.id().to_string());
             let beat = self.shared.beat();
-            redis::cmd("PUBLISH")
+            Command::new(&mut commands, 3)
+                .arg("PUBLISH")
                 .arg(channel)
                 .arg(beat)
-                .write_packed_command(&mut commands);
+                .end();
             self.next_beat = Instant::now() + BEAT;
         }
         link.send(&commands)?;
@@ -270,18 +272,28 @@ impl Group {
             .first()
             .and_then(|first| first.publication.history());
         let idle = shared.settings.room_idle;
-        let mut call = scripts::call(&link.publish, &shared.names, &self.room, &link.generation);
-        call.arg(scripts::random_epoch()?)
-            .arg(producer)
-            .arg(self.first)
-            .arg(kept_messages(history))
-            .arg(kept_seconds(history, idle))
-            .arg(idle.as_secs())
-            .arg(shared.names.room(&self.room));
+        let (names, room) = (&shared.names, &*self.room);
+        let further = 7 + self.waiting.len();
+        let mut call = scripts::call(
+            commands,
+            &link.publish,
+            names,
+            room,
+            &link.generation,
+            further,
+        )
+        .arg(scripts::random_epoch()?)
+        .arg(producer)
+        .number(self.first)
+        .number(kept_messages(history))
+        .number(kept_seconds(history, idle))
+        .number(idle.as_secs())
+        .arg(names.room(room));
         for waiting in &self.waiting {
-            call.arg(encode(waiting.publication.message()));
+            let envelope = Envelope::new(waiting.publication.message());
+            call = call.arg_of(envelope.len(), |bytes| envelope.write(bytes));
         }
-        call.write_packed_command(commands);
+        call.end();
         Ok(())
     }
 
@@ -330,8 +342,9 @@ fn first_position(answer: &Value) -> Option<Position> {
     }
 }
 
-/// What one batch has at most: Redis works on nothing else meanwhile, about 5 µs a message.
-const BATCH_PUBLICATIONS: usize = 512;
+/// What one batch has at most: Redis works on nothing else meanwhile, 3 to 5 µs a message. Messages that come back together are written to
+/// the subscribers together: ten publishers with 64 in flight are in one batch.
+const BATCH_PUBLICATIONS: usize = 1024;
 const BATCH_BYTES: usize = 1 << 20;
 /// How often a beat is sent.
 const BEAT: Duration = Duration::from_millis(500);

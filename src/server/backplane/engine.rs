@@ -107,6 +107,14 @@ pub trait Backplane: Send + Sync + 'static {
     /// when the engine has it. A publication that cannot be taken is [refused](BackplanePublication::refuse) here or later.
     fn publish(&self, publication: BackplanePublication);
 
+    /// Takes messages of one moment, in this order, as [`publish`](Backplane::publish) does with each of them: an engine can take them
+    /// under one lock, and publish those of a room together. Default: one after the other.
+    fn publish_all(&self, publications: &mut dyn Iterator<Item = BackplanePublication>) {
+        for publication in publications {
+            self.publish(publication);
+        }
+    }
+
     /// This node wants the messages of a room. `history`: how much of it the node keeps, and how much [`BackplaneNode::load`] brings at most;
     /// `None`: nothing.
     fn subscribe(&self, room: &str, history: Option<RoomHistory>);

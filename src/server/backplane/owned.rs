@@ -275,8 +275,9 @@ impl<J> OwnedRooms<J> {
 
     /// The engine gets the messages of this turn.
     pub(in crate::server) fn give_outgoing(&mut self) {
-        for publication in self.outgoing.drain(..) {
-            self.backplane.engine.publish(publication);
+        if !self.outgoing.is_empty() {
+            let engine = &self.backplane.engine;
+            engine.publish_all(&mut self.outgoing.drain(..));
         }
     }
 

@@ -14,7 +14,7 @@
 //! messages. An owner that has forgotten a room begins above all offsets of forgotten rooms: no offset is used twice in an epoch.
 //!
 //! The rooms of the backplane (`server/backplane/`) have their epochs and offsets from the engine. Each of them is here, also if it
-//! keeps no message, so that its log is where the engine's sequence is.
+//! keeps no message: then only its place in the engine's sequence, and its logs are those of a room without history.
 //!
 //! Cost: a server without history does not come here. A message costs a hash, two binary searches in the plain log and one in
 //! each other log. The age is checked by marks, as that of waiting messages is (`server/lag.rs`).
@@ -229,6 +229,21 @@ impl Histories {
     /// The room forgets all but its newest messages. Returns how many are kept.
     pub(super) fn forget_before(&mut self, room: &Arc<str>, messages: u64, log: &Log) -> u64 {
         self.keep(room, messages, log)
+    }
+
+    /// Whether a room keeps messages.
+    pub(super) fn keeps(&self, room: &str) -> bool {
+        self.rooms.get(room).is_some_and(|kept| kept.limits.keeps())
+    }
+
+    /// A message was appended to the logs of a room that keeps none. False: it keeps some.
+    pub(super) fn pass(&mut self, room: &str, position: Position) -> bool {
+        let kept = self.rooms.get_mut(room);
+        let Some(kept) = kept.filter(|kept| !kept.limits.keeps()) else {
+            return false;
+        };
+        kept.head = position;
+        true
     }
 
     /// A message was appended to the room's plain log. Returns how many messages are kept now.

@@ -308,7 +308,7 @@ impl RoomTable {
         if subscribed.shared.has_catch_ups() {
             self.dirty.insert(log);
         }
-        if subscribed.shared.keeps() {
+        if self.histories.is_on() {
             let name = subscribed.name.clone();
             if self.histories.set_used(&name, true) {
                 self.use_changes.push((name, true));
@@ -321,8 +321,7 @@ impl RoomTable {
     #[must_use = "a message that is partly written has to be finished"]
     pub(super) fn unsubscribe(&mut self, subscription: Subscription) -> Option<Remainder> {
         let log = log_mut(&mut self.logs, subscription.log)?;
-        let keeps = log.shared.keeps();
-        let pool = self.pools.of(keeps);
+        let pool = self.pools.of(log.shared.keeps());
         let missed = log.shared.skip_to_end(subscription.id, pool);
         self.counts.abandoned += missed.records;
         self.counts.subscriptions -= 1;
@@ -338,7 +337,7 @@ impl RoomTable {
         self.census.leave(&name);
         self.subscribers_changed(&name);
         if is_empty {
-            match keeps {
+            match self.histories.contains(&name) {
                 true => self.end_use(subscription.log, &name),
                 false => self.remove_log(subscription.log),
             }
@@ -476,11 +475,10 @@ impl RoomTable {
 
     /// On the room's owner: the message with this place in the room's history.
     fn number_at(&self, message: &SharedMessage, position: Position) -> SharedMessage {
-        let numbered =
-            |content: Message<'_>| self.histories.numbered(message.room(), position, content);
-        message
-            .numbered(position, numbered)
-            .erasing(self.erasure_of(message))
+        let (room, content) = (message.room(), message.content());
+        let numbered = content.and_then(|content| self.histories.numbered(room, position, content));
+        let erasure = content.and_then(|content| self.histories.erases(room, content));
+        message.numbered(position, numbered).erasing(erasure)
     }
 
     /// On the room's owner: which earlier message this one takes out of the history.
@@ -536,7 +534,7 @@ impl RoomTable {
 
     #[cold]
     fn begin_history_with(&mut self, name: &str, limits: RoomHistory) {
-        let log = self.new_log(name, Encoding::Plain, true);
+        let log = self.new_log(name, Encoding::Plain, limits.keeps());
         if let Some(log) = log_of(&self.logs, log) {
             self.histories.begin(&log.name, limits);
         }
@@ -548,8 +546,8 @@ impl RoomTable {
         if let Some(log) = logs.get(encoding) {
             return log;
         }
-        let new = self.new_log(name, encoding, true);
         let kept = self.histories.kept(name);
+        let new = self.new_log(name, encoding, self.histories.keeps(name));
         let plain = logs.get(Encoding::Plain);
         let plain = plain.and_then(|plain| {
             self.logs
@@ -569,6 +567,9 @@ impl RoomTable {
 
     /// A message was appended to all logs of a room with history.
     fn keep(&mut self, name: &str, position: Position) {
+        if self.histories.pass(name, position) {
+            return self.forget_unused();
+        }
         let Some((name, &logs)) = self.by_name.get_key_value(name) else {
             return;
         };
@@ -603,7 +604,8 @@ impl RoomTable {
     /// The logs of a room keep their newest `messages` messages.
     fn keep_messages(&mut self, logs: RoomLogs, messages: u64) {
         for (_, id) in logs.iter() {
-            if let Some(log) = log_mut(&mut self.logs, id) {
+            let log = log_mut(&mut self.logs, id);
+            if let Some(log) = log.filter(|log| log.shared.keeps()) {
                 let from = log.shared.log().start_of_last(messages);
                 log.shared.keep_from(from, self.pools.of(true));
             }

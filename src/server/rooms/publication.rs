@@ -281,13 +281,12 @@ impl SharedMessage {
         }
     }
 
-    /// The same message with its place. `numbered` may return another content for it.
+    /// The same message with its place, and perhaps another content.
     pub(crate) fn numbered(
         &self,
         position: Position,
-        numbered: impl FnOnce(Message<'_>) -> Option<OwnedMessage>,
+        content: Option<OwnedMessage>,
     ) -> SharedMessage {
-        let content = self.content().and_then(numbered);
         let (plain, compressed) = match &content {
             Some(content) => encode_shared(content.as_message(), self.compressed.is_some()),
             None => (self.plain.clone(), self.compressed.clone()),

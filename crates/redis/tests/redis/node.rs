@@ -8,8 +8,9 @@ use yamabiko::server::{
     NotJoined, NotPublished, OwnedMessage, Position, Published, Refusal, Replay, Replayed,
     RoomHistory, Upgrade,
 };
+use yamabiko::websocket::frame::Opcode;
 use yamabiko_redis::{RedisBackplane, RedisSettings};
-use yamabiko_testing::socket::{Client, TIMEOUT, TestServer, config, eventually};
+use yamabiko_testing::socket::{Client, TIMEOUT, TestServer, config, eventually, frame};
 
 /// One room for each path. What a client sends is a command: `join`, `latest 7`, `after epoch-offset`, or a text that is
 /// published. It gets `joined POSITION MESSAGES`, `POSITION TEXT`, `taken POSITION`, `refused REASON`, `gap POSITION`.
@@ -159,6 +160,12 @@ impl Peer {
     /// Sends a command, or a text that is published.
     pub fn text(&mut self, text: &str) {
         self.client.text(text);
+    }
+
+    /// Sends texts that are published in one write.
+    pub fn texts_at_once(&mut self, texts: impl Iterator<Item = String>) {
+        let frames = texts.map(|text| frame(Opcode::Text, text.as_bytes()));
+        self.client.send(frames.collect::<Vec<_>>().concat());
     }
 
     /// The next line.

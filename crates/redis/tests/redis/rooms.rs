@@ -55,6 +55,34 @@ fn subscribers_on_all_nodes_get_the_messages_of_all_nodes_in_one_order() {
     }
 }
 
+/// They are in the log as single messages, and come to the nodes as one.
+#[test]
+fn messages_that_a_node_reads_together_are_published_together() {
+    let Some(redis) = Redis::start(&[]) else {
+        return;
+    };
+    let (one, other) = (Node::start(&redis.url()), Node::start(&redis.url()));
+    let (mut publisher, mut member) = (one.client("hall"), other.member("hall"));
+    publisher.publish("first");
+    const MESSAGES: usize = 500;
+    redis.command("CONFIG RESETSTAT");
+    let texts = || (0..MESSAGES).map(|number| number.to_string());
+    publisher.texts_at_once(texts());
+    assert_eq!(member.next().1, "first");
+    assert_eq!(member.texts(MESSAGES), texts().collect::<Vec<_>>());
+    let calls = redis.lines("INFO commandstats");
+    let calls = |command: &str| -> usize {
+        let name = format!("cmdstat_{command}:calls=");
+        let line = calls.iter().find_map(|line| line.strip_prefix(&name));
+        let number = line.and_then(|line| line.split(',').next());
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    };
+    assert_eq!(calls("xadd"), MESSAGES);
+    // A read of the socket may end between two of them, and both nodes publish their beats.
+    let published = calls("publish");
+    assert!(published < MESSAGES / 5, "{published} publications");
+}
+
 #[test]
 fn client_that_comes_back_to_another_node_gets_what_it_has_missed() {
     let Some(redis) = Redis::start(&[]) else {
