@@ -42,8 +42,9 @@ pub struct Run {
 }
 
 struct Shared {
-    /// URLs of the room, one for each node.
-    urls: Vec<String>,
+    open: Box<Open>,
+    /// The publishers begin no further message.
+    enough: AtomicBool,
     ready: AtomicUsize,
     begun: AtomicBool,
     over: AtomicBool,
@@ -52,19 +53,37 @@ struct Shared {
     decided: AtomicUsize,
 }
 
+/// Tries to connect to the room. The number is that of the attempt: a node is chosen by it.
+type Open = dyn Fn(usize) -> Option<Client> + Send + Sync;
+
 /// What was found.
 #[derive(Debug)]
 pub struct Outcome {
     pub acknowledged: usize,
+    /// Messages that members have got.
+    pub received: usize,
     /// How many segments each member has.
     pub segments: Vec<usize>,
 }
 
 impl Run {
-    /// Connects the members, member `n` to the node `n` modulo the number of nodes, and then begins to publish.
+    /// Connects the members, member `n` to the node `n` modulo the number of nodes, and then begins to publish. `urls`: of the room, one for
+    /// each node.
     pub fn begin(urls: Vec<String>, size: Size) -> Run {
+        Run::begin_at(size, move |attempt| {
+            let url = &urls[attempt % urls.len()];
+            Client::builder(url).connect().ok()
+        })
+    }
+
+    /// The same, where `open` connects.
+    pub fn begin_at(
+        size: Size,
+        open: impl Fn(usize) -> Option<Client> + Send + Sync + 'static,
+    ) -> Run {
         let shared = Arc::new(Shared {
-            urls,
+            open: Box::new(open),
+            enough: AtomicBool::new(false),
             ready: AtomicUsize::new(0),
             begun: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -102,6 +121,11 @@ impl Run {
         });
     }
 
+    /// The publishers begin no further message.
+    pub fn end_publishing(&self) {
+        self.shared.enough.store(true, Ordering::SeqCst);
+    }
+
     /// Waits for all publishers and members, and checks what they have got.
     pub fn finish(self) -> Outcome {
         for publisher in self.publishers {
@@ -130,6 +154,7 @@ impl Run {
         check(&logs, &acknowledged);
         Outcome {
             acknowledged: acknowledged.len(),
+            received: logs.iter().flatten().map(Vec::len).sum(),
             segments: logs.iter().map(Vec::len).collect(),
         }
     }
@@ -173,8 +198,8 @@ impl Connection {
     fn open(shared: &Shared, first: usize) -> Connection {
         let deadline = Deadline::after(LOOP_TIMEOUT);
         for attempt in first.. {
-            let url = &shared.urls[attempt % shared.urls.len()];
-            if let Ok(client) = Client::builder(url).read_timeout(READ_TIMEOUT).connect() {
+            if let Some(mut client) = (shared.open)(attempt) {
+                client.set_read_timeout(Some(READ_TIMEOUT));
                 return Connection(client);
             }
             deadline.check("a node takes a connection");
@@ -232,13 +257,14 @@ impl Shared {
     fn publish(&self, publisher: usize, messages: usize) {
         let mut next = 0;
         let mut lost = 0;
-        while next < messages {
+        let has_next = |next| next < messages && !self.enough.load(Ordering::SeqCst);
+        while has_next(next) {
             let mut connection = Connection::open(self, publisher + lost);
             let name_of_connection = publisher + lost * PUBLISHERS_MAX;
             let mut in_flight = 0;
             let mut is_open = true;
-            while is_open && (next < messages || in_flight > 0) {
-                while is_open && in_flight < IN_FLIGHT && next < messages {
+            while is_open && (has_next(next) || in_flight > 0) {
+                while is_open && in_flight < IN_FLIGHT && has_next(next) {
                     is_open = connection
                         .send(&format!("{name_of_connection} {next}"))
                         .is_ok();

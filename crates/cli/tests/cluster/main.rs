@@ -16,4 +16,5 @@ mod checker;
 mod command_line;
 mod nodes;
 mod proof;
+mod rolling;
 mod setup;

@@ -1,5 +1,6 @@
 //! No loss, no duplicate and one order over three nodes, while something fails.
 
+use std::panic::{catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -70,11 +71,17 @@ fn proof(name: &str, options: &[&str], fault: Fault, may_end: fn(usize) -> bool)
     };
     while done.milliseconds < 1000 * seconds {
         let began = Instant::now();
-        let Some(outcome) = run(options, size, fault, may_end) else {
-            return;
-        };
+        let outcome = catch_unwind(|| run(options, size, fault, may_end));
         let milliseconds = u64::try_from(began.elapsed().as_millis()).expect("a short time");
-        done.add(milliseconds, outcome.acknowledged as u64);
+        match outcome {
+            Ok(None) => return,
+            Ok(Some(outcome)) => done.add(milliseconds, &outcome),
+            Err(panic) => {
+                done.failed += 1;
+                done.write();
+                resume_unwind(panic);
+            }
+        }
     }
     eprintln!("{name}: {}", done.line());
 }
@@ -85,6 +92,12 @@ struct Done {
     runs: u64,
     acknowledged: u64,
     milliseconds: u64,
+    /// Messages that members have got.
+    received: u64,
+    /// Connections of members that have ended, which is how they are told of a gap.
+    gaps: u64,
+    /// Runs that have found a fault of the cluster.
+    failed: u64,
 }
 
 impl Done {
@@ -101,24 +114,90 @@ impl Done {
             runs: next(),
             acknowledged: next(),
             milliseconds: next(),
+            received: next(),
+            gaps: next(),
+            failed: next(),
         }
     }
 
     /// Adds a run that has passed.
-    fn add(&mut self, milliseconds: u64, acknowledged: u64) {
+    fn add(&mut self, milliseconds: u64, outcome: &Outcome) {
         self.runs += 1;
-        self.acknowledged += acknowledged;
+        self.acknowledged += outcome.acknowledged as u64;
         self.milliseconds += milliseconds;
+        self.received += outcome.received as u64;
+        let gaps = outcome.segments.iter().map(|segments| segments - 1);
+        self.gaps += gaps.sum::<usize>() as u64;
+        self.write();
+    }
+
+    fn write(&self) {
         std::fs::write(&self.path, self.line() + "\n").expect("a file");
     }
 
     fn line(&self) -> String {
         format!(
-            "{} runs, {} messages acknowledged, in {} ms",
-            self.runs, self.acknowledged, self.milliseconds
+            "{} runs, {} messages acknowledged, in {} ms; {} received, {} gaps told, {} runs failed",
+            self.runs, self.acknowledged, self.milliseconds, self.received, self.gaps, self.failed
+        )
+    }
+
+    /// A row of the page.
+    fn row(&self, fault: &str) -> String {
+        let Done {
+            runs,
+            acknowledged,
+            received,
+            gaps,
+            failed,
+            ..
+        } = self;
+        let minutes = self.milliseconds as f64 / 60_000.0;
+        format!(
+            "| {fault} | {runs} | {minutes:.1} | {acknowledged} | {received} | {gaps} | {failed} |\n"
         )
     }
 }
+
+/// What the long form has found, in `docs/cluster.md`. `TEST_CLUSTER_PROOF_WRITE` writes it there, from the files of the runs.
+#[test]
+fn page_has_the_results_of_each_fault() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let (before, rest) = page.split_once(TABLE_BEGINS).expect("the table");
+    let (table, behind) = rest.split_once(TABLE_ENDS).expect("its end");
+    if std::env::var_os("TEST_CLUSTER_PROOF_WRITE").is_some() {
+        let rows: String = FAULTS
+            .iter()
+            .map(|(name, fault)| Done::read(name).row(fault))
+            .collect();
+        let page = format!("{before}{TABLE_BEGINS}{TABLE_HEAD}{rows}{TABLE_ENDS}{behind}");
+        std::fs::write(path, page).expect("the page");
+        return;
+    }
+    assert!(table.starts_with(TABLE_HEAD));
+    for (_, fault) in FAULTS {
+        assert!(table.contains(&format!("| {fault} | ")), "{fault}");
+    }
+}
+
+/// The files of the long form, and what the page calls the fault.
+const FAULTS: [(&str, &str); 7] = [
+    ("none", "none"),
+    ("node-killed", "a node is killed"),
+    ("redis-stopped-3s", "Redis does not answer for 3 s"),
+    ("redis-stopped-10s", "Redis does not answer for 10 s"),
+    ("redis-killed", "Redis is killed, and has all that it had"),
+    ("redis-older", "Redis is killed, and has an older snapshot"),
+    ("network-cut", "a node is cut off from Redis"),
+];
+
+const TABLE_BEGINS: &str = "<!-- results of the long form -->\n";
+const TABLE_ENDS: &str = "<!-- end of the results -->\n";
+const TABLE_HEAD: &str = "\
+| fault | runs | minutes | messages acknowledged | messages that members have got | gaps that members were told of | runs that failed |
+|---|---:|---:|---:|---:|---:|---:|
+";
 
 /// `None`: there is no Redis on this host.
 fn run(options: &[&str], size: Size, fault: Fault, may_end: fn(usize) -> bool) -> Option<Outcome> {

@@ -16,7 +16,7 @@ use yamabiko_testing::waiting::{TIMEOUT, eventually};
 use crate::nodes::Node;
 
 /// A block of the page, by the comment in front of it.
-fn block(kind: &str, name: &str) -> String {
+pub fn block(kind: &str, name: &str) -> String {
     let page = fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../docs/cluster.md"
@@ -85,13 +85,6 @@ fn redis_options(file: &str) -> Vec<String> {
     options.collect()
 }
 
-/// A client of the room through the proxy. `None`: it has no server for it now.
-fn connect(port: u16, tls: &ClientTls) -> Option<Client> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
-    let client = Client::builder("wss://chat.example.org/broadcast/hall").tls(tls.clone());
-    client.read_timeout(TIMEOUT).connect_on(stream).ok()
-}
-
 fn read(client: &mut Client) -> Option<String> {
     match client.read() {
         Ok(Some(OwnedMessage::Text(text))) => Some(text),
@@ -99,74 +92,129 @@ fn read(client: &mut Client) -> Option<String> {
     }
 }
 
-#[test]
-fn set_up_of_the_page_serves_one_room_and_goes_on_without_one_of_its_nodes() {
-    let options = redis_options(&block("file", "redis"));
-    let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let Some(redis) = Redis::start(&options) else {
-        return;
-    };
-    let files = Folder::new("cluster");
-    files.issue("chat.example.org");
-    let issued = files.authority.issue(&["chat.example.org"]);
-    files.write("both.pem", &format!("{}{}", issued.certificate, issued.key));
-    files.write("redis-password", "long-and-random\n");
+/// The set-up of the page, with its nodes one, two and three.
+pub struct SetUp<N> {
+    pub nodes: Vec<N>,
+    port: ReservedPort,
+    tls: ClientTls,
+    _files: Folder,
+    _redis: Redis,
+    _proxy: HaProxy,
+}
 
-    let ports: [ReservedPort; 4] = std::array::from_fn(|_| ReservedPort::new());
-    let addresses = ports
-        .each_ref()
-        .map(|port| format!("127.0.0.1:{}", port.number()));
-    let mut nodes: Vec<Node> = ["one", "two", "three"]
-        .iter()
-        .zip(&addresses)
-        .map(|(name, address)| {
+impl<N> SetUp<N> {
+    /// `name`: of the test. `start` starts a node by the page's command. It gets a function that puts the node's address and paths into a text of the page. `None`:
+    /// this host does not have the programs.
+    pub fn start(name: &str, start: impl Fn(&dyn Fn(&str) -> String) -> N) -> Option<SetUp<N>> {
+        let options = redis_options(&block("file", "redis"));
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let redis = Redis::start(&options)?;
+        let files = Folder::new(name);
+        files.issue("chat.example.org");
+        let issued = files.authority.issue(&["chat.example.org"]);
+        files.write("both.pem", &format!("{}{}", issued.certificate, issued.key));
+        files.write("redis-password", "long-and-random\n");
+        files.write("session-key", "a random text of more than 32 bytes\n");
+
+        let port = ReservedPort::new();
+        let ports: [ReservedPort; 3] = std::array::from_fn(|_| ReservedPort::new());
+        let operators: [ReservedPort; 3] = std::array::from_fn(|_| ReservedPort::new());
+        let configuration = replaced(
+            &block("file", "haproxy"),
+            &[
+                (":443", &local(&port)),
+                (
+                    "/etc/ssl/chat.example.org.both.pem",
+                    &files.file("both.pem"),
+                ),
+                ("10.0.0.11:8080", &local(&ports[0])),
+                ("10.0.0.12:8080", &local(&ports[1])),
+                ("10.0.0.13:8080", &local(&ports[2])),
+            ],
+        );
+        files.write("haproxy.cfg", &configuration);
+        let nodes = [("one", 0), ("two", 1), ("three", 2)].map(|(name, index)| {
             let file = replaced(
                 &block("file", "node"),
                 &[
-                    ("10.0.0.11:8080", address),
+                    ("10.0.0.11:8080", &local(&ports[index])),
+                    ("127.0.0.1:9100", &local(&operators[index])),
                     ("10.0.0.4", "127.0.0.1"),
                     ("redis://10.0.0.5:6379", &redis.url()),
                     (
                         "/etc/yamabiko/redis-password",
                         &files.file("redis-password"),
                     ),
+                    ("/etc/yamabiko/session-key", &files.file("session-key")),
                     ("\"one\"", &format!("{name:?}")),
+                    ("drain = 10", "drain = 2"),
                 ],
             );
-            files.write(&format!("{name}.toml"), &file);
-            let command = block("command", "node");
-            let command = replaced(
-                &command,
-                &[(
-                    "/etc/yamabiko/yamabiko.toml",
-                    &files.file(&format!("{name}.toml")),
-                )],
-            );
-            Node::start_command(&command)
+            let name = format!("{name}.toml");
+            files.write(&name, &file);
+            start(&|text| {
+                text.replace("/etc/yamabiko/yamabiko.toml", &files.file(&name))
+                    .replace("127.0.0.1:9100", &local(&operators[index]))
+            })
+        });
+        Some(SetUp {
+            nodes: nodes.into(),
+            port,
+            tls: ClientTls::authorities(files.authority.pem().as_bytes()).expect("an authority"),
+            _proxy: HaProxy::start(&files.file("haproxy.cfg"))?,
+            _files: files,
+            _redis: redis,
         })
-        .collect();
-    let configuration = replaced(
-        &block("file", "haproxy"),
-        &[
-            (":443", &addresses[3]),
-            (
-                "/etc/ssl/chat.example.org.both.pem",
-                &files.file("both.pem"),
-            ),
-            ("10.0.0.11:8080", &addresses[0]),
-            ("10.0.0.12:8080", &addresses[1]),
-            ("10.0.0.13:8080", &addresses[2]),
-        ],
-    );
-    files.write("haproxy.cfg", &configuration);
-    let Some(_proxy) = HaProxy::start(&files.file("haproxy.cfg")) else {
+    }
+
+    /// Connects clients through the proxy.
+    pub fn door(&self) -> Door {
+        Door {
+            port: self.port.number(),
+            tls: self.tls.clone(),
+        }
+    }
+}
+
+/// The proxy as clients see it.
+#[derive(Clone)]
+pub struct Door {
+    port: u16,
+    tls: ClientTls,
+}
+
+impl Door {
+    /// `None`: the proxy has no server for the client now.
+    pub fn connect(&self, path: &str, subprotocol: Option<&str>) -> Option<Client> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
+        let url = format!("wss://chat.example.org{path}");
+        let client = Client::builder(&url)
+            .tls(self.tls.clone())
+            .read_timeout(TIMEOUT);
+        let client = match subprotocol {
+            Some(name) => client.subprotocol(name),
+            None => client,
+        };
+        client.connect_on(stream).ok()
+    }
+}
+
+fn local(port: &ReservedPort) -> String {
+    format!("127.0.0.1:{}", port.number())
+}
+
+#[test]
+fn set_up_of_the_page_serves_one_room_and_goes_on_without_one_of_its_nodes() {
+    let start =
+        |placed: &dyn Fn(&str) -> String| Node::start_command(&placed(&block("command", "node")));
+    let Some(mut set_up) = SetUp::start("cluster", start) else {
         return;
     };
-
-    let tls = ClientTls::authorities(files.authority.pem().as_bytes()).expect("an authority");
+    let door = set_up.door();
+    let connect = || door.connect("/broadcast/hall", None);
     let mut clients = Vec::new();
     eventually("the proxy has servers", TIMEOUT, || {
-        clients.extend(connect(ports[3].number(), &tls));
+        clients.extend(connect());
         clients.len() == 6
     });
     for (number, client) in clients.iter_mut().enumerate() {
@@ -183,7 +231,7 @@ fn set_up_of_the_page_serves_one_room_and_goes_on_without_one_of_its_nodes() {
         });
     }
 
-    nodes[1].kill();
+    set_up.nodes[1].kill();
     // The members of that node come back to the others.
     let is_there =
         |client: &mut Client| client.send("still here").is_ok() && read(client).is_some();
@@ -198,7 +246,7 @@ fn set_up_of_the_page_serves_one_room_and_goes_on_without_one_of_its_nodes() {
     );
     let mut back = None;
     eventually("the proxy has another server", TIMEOUT, || {
-        back = connect(ports[3].number(), &tls);
+        back = connect();
         back.is_some()
     });
     let mut back = back.expect("a client");
