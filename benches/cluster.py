@@ -1,23 +1,26 @@
 #!/usr/bin/env python3
-"""Measures what a cluster costs: nodes that share their rooms through Redis, beside one server alone.
+"""Measures what a cluster costs: nodes that share their rooms through Redis, beside one server alone and beside another server with Redis.
 
-    benches/cluster.py                     the built program, target/release/yamabiko; about 5 minutes
-    benches/cluster.py --quick [PROGRAM]   a rough run of one minute
+    benches/cluster.py                     the built program, target/release/yamabiko; about 12 minutes
+    benches/cluster.py --quick [PROGRAM]   a rough run of three minutes
+    benches/cluster.py --only cost         one table
 
-Needs redis-server. Servers, Redis and load share the processors of this machine, so the numbers of messages a second are those
-of the machine, and not of a cluster. The costs are CPU times of single processes, with the two kinds of servers in turn.
+Needs redis-server and taskset; node and npm for the other server (cluster-ws/), which is left out without them. Servers, Redis and load share
+the processors of this machine, so the numbers of messages a second are those of the machine, and not of a cluster. The costs are CPU times of
+single processes, with the kinds of servers in turn.
 
 | table | what is measured |
 |---|---|
-| cost | CPU time of the server for a delivery, with the members of one room on it: alone, and as a node |
+| cost | CPU time of the server for a delivery, with the members of one room on it: alone, as a node, and the other server. The server has the first processor, Redis and the load have the others |
 | rate | messages a second through one Redis with one, two and three nodes, a few members each; CPU time and bytes of Redis for a message |
-| latency | from sending to receiving, at 500 messages a second |
+| latency | from sending to receiving, at 500 messages a second, with one, two and three nodes |
 """
 
 import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -25,87 +28,140 @@ import sys
 import tempfile
 import time
 
-PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "target" / "release" / "yamabiko"
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAM = HERE.parent / "target" / "release" / "yamabiko"
 TICKS = os.sysconf("SC_CLK_TCK")
+TABLES = ["cost", "rate", "latency"]
+FIRST = {0}
+OTHERS = set(range(1, os.cpu_count() or 1)) or FIRST
 
 
 def main():
     arguments = sys.argv[1:]
     quick = "--quick" in arguments
-    others = [argument for argument in arguments if argument != "--quick"]
+    only = arguments[arguments.index("--only") + 1] if "--only" in arguments else None
+    others = [argument for argument in arguments if argument not in ("--quick", "--only", only)]
     program = others[0] if others else str(PROGRAM)
-    rounds, seconds = (2, 3) if quick else (5, 8)
+    rounds, seconds = (2, 3) if quick else (5, 6)
+    tables = [only] if only else TABLES
     with tempfile.TemporaryDirectory() as folder, Redis(folder) as redis:
-        cost(program, redis, rounds, seconds)
-        rate(program, redis, seconds)
-        latency(program, redis, rounds, seconds)
+        kinds = {"node": lambda **how: Yamabiko(program, redis, **how)}
+        other = installed(folder)
+        if other:
+            kinds["ws and ioredis"] = lambda **how: Other(other, redis, **how)
+        if "cost" in tables:
+            cost(program, redis, {"alone": lambda **how: Yamabiko(program, None, **how), **kinds}, rounds, seconds)
+        if "rate" in tables:
+            rate(program, redis, kinds, rounds, seconds)
+        if "latency" in tables:
+            latency(program, {"alone": lambda **how: Yamabiko(program, None, **how), **kinds}, rounds, seconds)
 
 
-def cost(program, redis, rounds, seconds):
+def installed(folder):
+    """The other server with its packages; None: they cannot be installed here."""
+    target = pathlib.Path(folder) / "ws"
+    shutil.copytree(HERE / "cluster-ws", target)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        subprocess.run(command, cwd=target, check=True, stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"left out, ws and ioredis: {error}", file=sys.stderr)
+        return None
+    return target / "server.js"
+
+
+def cost(program, redis, kinds, rounds, seconds):
     """The aim: 1.10 times at 1,000 members and 10 publishers with 64 in flight."""
-    kinds = {"alone": [], "node": ["--cluster", redis.url]}
-    for title, options in [
-        ("1,000 members, 10 publishers, 64 in flight", ["--connections", "1000"]),
-        ("100 members, 10 publishers, 64 in flight", ["--connections", "100"]),
-    ]:
+    os.sched_setaffinity(redis.process.pid, OTHERS)
+    print("| members; 10 publishers with 64 in flight | server | CPU time of a delivery, µs | beside alone | writes of a delivery |\n|---|---|---:|---:|---:|")
+    for members in (1000, 100):
         found = {kind: [] for kind in kinds}
         for _ in range(rounds):
-            for kind, arguments in kinds.items():
-                with Server(program, arguments) as server:
-                    report = bench(program, "fan-out", server, seconds, options + ["--pid", str(server.pid)])
-                    found[kind].append(report["server"]["cpu"]["us_per_delivery"])
-        medians = {kind: statistics.median(values) for kind, values in found.items()}
-        print(f"cost, {title}: alone {medians['alone']:.4f} µs, node {medians['node']:.4f} µs for each delivery, "
-              f"ratio {medians['node'] / medians['alone']:.3f}", flush=True)
+            for kind, make in kinds.items():
+                with make(processors=FIRST) as server:
+                    before = server.writes()
+                    options = ["--connections", str(members), "--pid", str(server.pid)]
+                    report = bench(program, server, seconds, options, processors=OTHERS)
+                    found[kind].append((report["server"]["cpu"]["us_per_delivery"], server.writes_of_delivery(before)))
+        alone = statistics.median(cpu for cpu, _ in found["alone"])
+        for kind, values in found.items():
+            cpu = statistics.median(cpu for cpu, _ in values)
+            writes = statistics.median(writes for _, writes in values)
+            shown = f"{writes:.4f}" if writes else "–"
+            print(f"| {members:,} | {kind} | {cpu:.4f} | {cpu / alone:.2f} | {shown} |", flush=True)
+    os.sched_setaffinity(redis.process.pid, FIRST | OTHERS)
 
 
-def rate(program, redis, seconds):
+def rate(program, redis, kinds, rounds, seconds):
+    print("| nodes, 10 members that publish on each | server | messages a second | CPU time of Redis for a message, µs | of a node | bytes into Redis | bytes out of Redis |\n|---|---|---:|---:|---:|---:|---:|")
     for nodes in (1, 2, 3):
-        servers = [Server(program, ["--cluster", redis.url]) for _ in range(nodes)]
-        try:
-            before, cpu = redis.traffic(), redis.cpu()
-            options = ["--connections", "10", "--publishers", "10", "--threads", "1"]
-            loads = [start(program, "fan-out", server, seconds, options) for server in servers]
-            reports = [json.loads(load.communicate()[0]) for load in loads]
-            after = redis.traffic()
-            published = redis.messages()
-            spent = redis.cpu() - cpu
-        finally:
-            for server in servers:
-                server.stop()
-        rates = sum(report["traffic"]["published"] / report["measured_seconds"] for report in reports)
+        found = {kind: [] for kind in kinds}
+        for _ in range(rounds):
+            for kind, make in kinds.items():
+                found[kind].append(measured_rate(program, redis, make, nodes, seconds))
+        for kind, values in found.items():
+            rates, of_redis, of_node, into, out = map(statistics.median, zip(*values))
+            print(f"| {nodes} | {kind} | {rates:,.0f} | {of_redis:.2f} | {of_node:.2f} | {into:.0f} | {out:.0f} |", flush=True)
+
+
+def measured_rate(program, redis, make, nodes, seconds):
+    servers = [make() for _ in range(nodes)]
+    try:
+        redis.command("CONFIG RESETSTAT")
+        before, cpu = redis.traffic(), cpu_seconds(redis.process.pid)
+        of_nodes = sum(cpu_seconds(server.pid) for server in servers)
+        options = ["--connections", "10", "--publishers", "10", "--threads", "1"]
+        loads = [start(program, server, seconds, options) for server in servers]
+        reports = [json.loads(load.communicate()[0]) for load in loads]
+        after, cpu = redis.traffic(), cpu_seconds(redis.process.pid) - cpu
+        of_nodes = sum(cpu_seconds(server.pid) for server in servers) - of_nodes
         # Warm-up and draining included, as Redis counts them.
-        total = published
-        print(f"rate, {nodes} nodes with 10 members each in one room: {rates:,.0f} messages/s; "
-              f"Redis: {spent / total * 1e6:.1f} µs, {(after[0] - before[0]) / total:.0f} bytes in and "
-              f"{(after[1] - before[1]) / total:.0f} bytes out for each", flush=True)
+        total = servers[0].published(redis)
+    finally:
+        for server in servers:
+            server.stop()
+    rates = sum(report["traffic"]["published"] / report["measured_seconds"] for report in reports)
+    bytes_of = [(now - then) / total for now, then in zip(after, before)]
+    return rates, cpu / total * 1e6, of_nodes / nodes / total * 1e6, *bytes_of
 
 
-def latency(program, redis, rounds, seconds):
-    kinds = {"alone": [], "node": ["--cluster", redis.url]}
-    found = {kind: [] for kind in kinds}
-    for _ in range(rounds):
-        for kind, arguments in kinds.items():
-            with Server(program, arguments) as server:
-                options = ["--connections", "50", "--publishers", "5", "--rate", "500"]
-                report = bench(program, "fan-out", server, seconds, options)
-                found[kind].append(report["traffic"]["latency_us"])
-    for kind, reports in found.items():
-        values = ", ".join(f"{name} {statistics.median(report[name] for report in reports):,.0f} µs" for name in ("p50", "p99"))
-        print(f"latency, 500 messages/s, 50 members, {kind}: {values}", flush=True)
+def latency(program, kinds, rounds, seconds):
+    print("| nodes, 500 messages a second, 48 members in all | server | p50, µs | p99, µs |\n|---|---|---:|---:|")
+    for nodes in (1, 2, 3):
+        found = {kind: [] for kind in kinds if nodes == 1 or kind != "alone"}
+        for _ in range(rounds):
+            for kind in found:
+                servers = [kinds[kind]() for _ in range(nodes)]
+                try:
+                    options = ["--connections", str(48 // nodes), "--publishers", "4", "--rate", f"{500 / nodes:.0f}", "--threads", "1"]
+                    loads = [start(program, server, seconds, options) for server in servers]
+                    reports = [json.loads(load.communicate()[0])["traffic"]["latency_us"] for load in loads]
+                finally:
+                    for server in servers:
+                        server.stop()
+                found[kind].append([statistics.mean(report[name] for report in reports) for name in ("p50", "p99")])
+        for kind, values in found.items():
+            p50, p99 = map(statistics.median, zip(*values))
+            print(f"| {nodes} | {kind} | {p50:,.0f} | {p99:,.0f} |", flush=True)
 
 
-def start(program, scenario, server, seconds, options):
-    command = [program, "bench", scenario, f"ws://{server.address}/broadcast/bench", "--json"]
+def start(program, server, seconds, options, processors=None):
+    command = [program, "bench", "fan-out", f"ws://{server.address}/broadcast/bench", "--json"]
     command += ["--duration", str(seconds), "--warm-up", "1", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(on(processors, command), stdout=subprocess.PIPE, text=True)
 
 
-def bench(program, scenario, server, seconds, options):
-    load = start(program, scenario, server, seconds, options)
+def bench(program, server, seconds, options, processors=None):
+    load = start(program, server, seconds, options, processors)
     output, _ = load.communicate()
     assert load.returncode == 0, output
     return json.loads(output)
+
+
+def on(processors, command):
+    if processors is None:
+        return command
+    return ["taskset", "--cpu-list", ",".join(map(str, sorted(processors))), *command]
 
 
 def cpu_seconds(pid):
@@ -114,21 +170,27 @@ def cpu_seconds(pid):
 
 
 class Server:
-    """A server with one worker. A node is used when it is ready."""
+    """A server on a free port. It is used when it is ready."""
 
-    def __init__(self, program, options):
-        command = [program, "serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log-level", "error"]
-        self.process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    def __init__(self, command, processors):
+        self.process = subprocess.Popen(on(processors, command), stdout=subprocess.PIPE, text=True)
         self.pid = self.process.pid
         self.address = re.search(r"://([^/]*)/", self.process.stdout.readline())[1]
-        while not self.is_ready():
+        while not self.get("/ready").startswith("HTTP/1.1 200"):
             time.sleep(0.05)
 
-    def is_ready(self):
+    def get(self, path):
         host, port = self.address.split(":")
         with socket.create_connection((host, int(port))) as stream:
-            stream.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            return stream.recv(1024).startswith(b"HTTP/1.1 200")
+            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            return b"".join(iter(lambda: stream.recv(65536), b"")).decode()
+
+    def writes(self):
+        """Writes and deliveries so far; None: it does not tell."""
+
+    def writes_of_delivery(self, before):
+        after = self.writes()
+        return (after[0] - before[0]) / (after[1] - before[1]) if after else 0
 
     def stop(self):
         self.process.terminate()
@@ -139,6 +201,32 @@ class Server:
 
     def __exit__(self, *_):
         self.stop()
+
+
+class Yamabiko(Server):
+    """With one worker."""
+
+    def __init__(self, program, redis, processors=None):
+        command = [program, "serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log-level", "error", "--metrics"]
+        super().__init__([*command, *(["--cluster", redis.url] if redis else [])], processors)
+
+    def writes(self):
+        text = self.get("/metrics")
+        return [float(re.search(rf"^yamabiko_{name}_total (\S+)", text, re.MULTILINE)[1]) for name in ("writes", "deliveries")]
+
+    def published(self, redis):
+        """The offset of the room, which begins anew."""
+        script = (b"local found = 0 for _, key in ipairs(redis.call('KEYS', 'yamabiko:room:*')) do "
+                  b"found = math.max(found, tonumber(redis.call('HGET', key, 'offset'))) end redis.call('FLUSHALL') return tostring(found)")
+        return float(redis.command('EVAL "' + script.decode() + '" 0').split("\r\n")[1])
+
+
+class Other(Server):
+    def __init__(self, script, redis, processors=None):
+        super().__init__(["node", str(script), str(redis.port)], processors)
+
+    def published(self, redis):
+        return float(re.search(r"cmdstat_publish:calls=(\d+)", redis.information("commandstats"))[1])
 
 
 class Redis:
@@ -157,28 +245,17 @@ class Redis:
             except OSError:
                 time.sleep(0.05)
 
-    def information(self, section):
+    def command(self, command):
         with socket.create_connection(("127.0.0.1", self.port)) as stream:
-            stream.sendall(f"INFO {section}\r\nQUIT\r\n".encode())
+            stream.sendall(f"{command}\r\nQUIT\r\n".encode())
             return b"".join(iter(lambda: stream.recv(65536), b"")).decode()
 
-    def number(self, section, name):
-        return float(re.search(rf"^{name}:([0-9.]+)", self.information(section), re.MULTILINE)[1])
+    def information(self, section):
+        return self.command(f"INFO {section}")
 
     def traffic(self):
-        return self.number("stats", "total_net_input_bytes"), self.number("stats", "total_net_output_bytes")
-
-    def messages(self):
-        """The messages of the room 'bench' of this run: its offset, and then it begins anew."""
-        with socket.create_connection(("127.0.0.1", self.port)) as stream:
-            stream.sendall(b"EVAL \"local r = '' for _, k in ipairs(redis.call('KEYS', 'yamabiko:room:*')) do "
-                           b"local o = tonumber(redis.call('HGET', k, 'offset')) if o > 100 then r = tostring(o) end end "
-                           b"redis.call('FLUSHALL') return r\" 0\r\nQUIT\r\n")
-            answer = b"".join(iter(lambda: stream.recv(65536), b"")).decode()
-        return float(answer.split("\r\n")[1])
-
-    def cpu(self):
-        return cpu_seconds(self.process.pid)
+        text = self.information("stats")
+        return [float(re.search(rf"^total_net_{way}_bytes:([0-9.]+)", text, re.MULTILINE)[1]) for way in ("input", "output")]
 
     def __enter__(self):
         return self
