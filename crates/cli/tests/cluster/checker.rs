@@ -128,6 +128,9 @@ impl Run {
 
     /// Waits for all publishers and members, and checks what they have got.
     pub fn finish(self) -> Outcome {
+        eventually("the publishers have published all", LOOP_TIMEOUT, || {
+            self.publishers.iter().all(JoinHandle::is_finished)
+        });
         for publisher in self.publishers {
             joined("a publisher", publisher);
         }
