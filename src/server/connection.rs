@@ -995,7 +995,7 @@ impl<H: Handler> Connection<H> {
 
 // Closing.
 impl<H: Handler> Connection<H> {
-    /// Begins the closing handshake: what was sent so far, as much as the socket takes, then a Close, then nothing.
+    /// Begins the closing handshake: what was sent so far, as much as the socket takes in a few writes, then a Close, then nothing.
     pub(super) fn begin_close(
         &mut self,
         io: &mut Io,

@@ -6,12 +6,15 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use yamabiko::server::{Config, ConnectionId, OnFailure, Server};
+use yamabiko::server::{
+    Admission, CloseCode, Config, ConnectionId, Context, Handler, Message, OnFailure, Refusal,
+    Server, Upgrade,
+};
 use yamabiko::websocket::frame::Opcode;
 #[cfg(unix)]
 use yamabiko_testing::socket::joined;
 use yamabiko_testing::socket::{
-    self, Client, Frame, Report, Running, config, frame, with_1_and_3_workers,
+    self, Client, Frame, Report, Running, TestServer, config, frame, with_1_and_3_workers,
 };
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -444,4 +447,51 @@ impl<T> ConcatAll<T> for Vec<Vec<T>> {
     fn concat_all(self) -> Vec<T> {
         self.into_iter().flatten().collect()
     }
+}
+
+/// At each message it publishes [`MESSAGES`] to the room of all, and closes.
+struct PublishesAndCloses;
+
+const MESSAGES: usize = 200;
+const MESSAGE_BYTES: usize = 64 << 10;
+
+impl Handler for PublishesAndCloses {
+    type Session = ();
+
+    fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn opened(&self, (): &mut (), context: &mut Context<'_>) {
+        context.join("hall");
+    }
+
+    fn message(&self, (): &mut (), _: Message<'_>, context: &mut Context<'_>) {
+        let bytes = vec![0xec; MESSAGE_BYTES];
+        for _ in 0..MESSAGES {
+            context.publish("hall", Message::Binary(&bytes));
+        }
+        context.close(CloseCode::NORMAL);
+    }
+}
+
+/// A kernel takes some MiB at once, and more while the client reads.
+#[test]
+fn client_that_is_closed_gets_what_its_socket_takes_in_some_writes_and_no_more() {
+    let mut config = config(1);
+    config.lag_policy.bytes_max = 1 << 30;
+    let server = TestServer::start(config, PublishesAndCloses);
+    let mut client = Client::open(server.address);
+    client.text("now");
+    let is_message = |frame: &Frame| frame.payload.len() == MESSAGE_BYTES;
+    let mut messages = 0;
+    let last = loop {
+        match client.read_frame() {
+            frame if is_message(&frame) => messages += 1,
+            frame => break frame,
+        }
+    };
+    assert_eq!(last.opcode, Opcode::Close);
+    // 20 writes of 64 KiB, and the rest of the last message.
+    assert!((1..=20).contains(&messages), "{messages}");
 }
