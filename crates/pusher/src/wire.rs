@@ -15,8 +15,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
+use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -73,6 +76,9 @@ pub(crate) struct UserData<'a> {
     #[serde(default)]
     pub(crate) watchlist: Option<Vec<String>>,
 }
+
+/// A type that is read from a JSON object alone. Without it, a type with fields is read from the list of their values, too.
+pub(crate) struct Object<T>(pub(crate) T);
 
 /// A message of the server.
 #[derive(Debug, Serialize)]
@@ -162,7 +168,7 @@ struct WatchlistEvent<'a> {
 // Reading.
 impl<'a> ClientMessage<'a> {
     pub(crate) fn parse(json: &'a str) -> Option<ClientMessage<'a>> {
-        serde_json::from_str(json).ok()
+        object(json)
     }
 
     /// The data as a text: that of a text, otherwise their JSON.
@@ -175,8 +181,8 @@ impl<'a> ClientMessage<'a> {
     pub(crate) fn data<T: for<'d> Deserialize<'d>>(&self) -> Option<T> {
         let json = self.data?.get();
         match json.starts_with('"') {
-            true => serde_json::from_str(&serde_json::from_str::<String>(json).ok()?).ok(),
-            false => serde_json::from_str(json).ok(),
+            true => object(&serde_json::from_str::<String>(json).ok()?),
+            false => object(json),
         }
     }
 }
@@ -188,7 +194,7 @@ fn present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<&'de RawValue>, 
 
 impl<'a> ChannelData<'a> {
     pub(crate) fn parse(json: &'a str) -> Option<ChannelData<'a>> {
-        serde_json::from_str(json).ok()
+        object(json)
     }
 
     /// The id as text. A number counts as its decimal text, as it is written. Anything else is none.
@@ -204,7 +210,32 @@ impl<'a> ChannelData<'a> {
 
 impl<'a> UserData<'a> {
     pub(crate) fn parse(json: &'a str) -> Option<UserData<'a>> {
-        serde_json::from_str(json).ok()
+        object(json)
+    }
+}
+
+fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    let Object(value) = serde_json::from_str(json).ok()?;
+    Some(value)
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Object<T>, D::Error> {
+        json.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, members: M) -> Result<Object<T>, M::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
     }
 }
 
@@ -484,6 +515,8 @@ mod tests {
             r#"{"event":"a","channel":1}"#,
             r#"{"event":"a"} x"#,
             r#"{"event":"\ud800"}"#,
+            r#"["a"]"#,
+            r#"["client-a","private-a",{}]"#,
         ] {
             assert!(ClientMessage::parse(json).is_none(), "{json}");
         }
@@ -542,6 +575,7 @@ mod tests {
             r#"{"user_id":[1]}"#,
             r#"{"user_id":{}}"#,
             "{}",
+            r#"["a"]"#,
         ] {
             assert_eq!(id(json), None, "{json}");
         }

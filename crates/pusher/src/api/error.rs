@@ -13,10 +13,17 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
+    /// The reason may have a part of the request in it: it is cut after [`REASON_CHARACTERS_MAX`].
     pub(super) fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> ApiError {
+        let mut reason = reason.into();
+        if let Some((end, _)) = reason.char_indices().nth(REASON_CHARACTERS_MAX) {
+            let cut = reason.to_mut();
+            cut.truncate(end);
+            cut.push('\u{2026}');
+        }
         ApiError {
             status,
-            reason: reason.into(),
+            reason,
             field: None,
         }
     }
@@ -66,3 +73,6 @@ impl ApiError {
         }
     }
 }
+
+/// Our own reasons are shorter.
+const REASON_CHARACTERS_MAX: usize = 250;

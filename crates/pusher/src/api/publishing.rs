@@ -16,7 +16,8 @@ use crate::app_state::{AppState, Exceeded};
 use crate::name::ChannelName;
 use crate::socket_id::SocketId;
 use crate::wire::{
-    CHANNELS_OF_EVENT_MAX, EVENT_NAME_CHARACTERS_MAX, EVENTS_OF_BATCH_MAX, EncodedEvent, json,
+    CHANNELS_OF_EVENT_MAX, EVENT_NAME_CHARACTERS_MAX, EVENTS_OF_BATCH_MAX, EncodedEvent, Object,
+    json,
 };
 
 /// An event, as it is sent. What is missing is found later, to be named.
@@ -32,7 +33,7 @@ struct SentEvent {
 
 #[derive(Deserialize)]
 struct SentBatch {
-    batch: Option<Vec<SentEvent>>,
+    batch: Option<Vec<Object<SentEvent>>>,
 }
 
 /// An event that can be published.
@@ -97,12 +98,12 @@ pub(super) fn batch(
     if sent.len() > EVENTS_OF_BATCH_MAX {
         return Err(ApiError::bad_request("a batch has at most 10 events"));
     }
-    if sent.iter().any(|event| event.channels.is_some()) {
+    if sent.iter().any(|Object(event)| event.channels.is_some()) {
         return Err(ApiError::bad_request(
             "an event of a batch has one 'channel'",
         ));
     }
-    let events = sent.into_iter().map(|sent| check(app, sent));
+    let events = sent.into_iter().map(|Object(sent)| check(app, sent));
     let events: Vec<Event> = events.collect::<Result<_, _>>()?;
     publish(app, &events, publisher, now)?;
     if events.iter().all(|event| event.info.is_none()) {
@@ -130,7 +131,9 @@ pub(crate) fn checked_event(
 }
 
 fn parse<'r, T: Deserialize<'r>>(request: &Request<'r>) -> Result<T, ApiError> {
-    serde_json::from_slice(request.body())
+    let parsed = serde_json::from_slice(request.body());
+    parsed
+        .map(|Object(value)| value)
         .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))
 }
 

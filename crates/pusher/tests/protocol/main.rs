@@ -12,10 +12,12 @@
 //! | `web_server.rs` | web servers that receive webhooks |
 //! | `webhooks.rs`, `webhooks_https.rs` | what a web server receives |
 //! | `cluster.rs` | an app on several servers |
+//! | `attacks.rs` | signatures used again elsewhere, data of odd shapes, names at the borders |
 //! | `hostile.rs` | wrong JSON, types, names, sizes |
 //! | `amplification.rs` | how much short requests may cause |
 
 mod amplification;
+mod attacks;
 mod channels;
 mod client_events;
 mod cluster;
