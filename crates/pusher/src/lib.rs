@@ -66,3 +66,8 @@ pub use counts::AppCounts;
 pub use handler::{CountsReader, Pusher, Session};
 pub use limits::AppLimits;
 pub use webhooks::{InvalidWebhook, Webhook, WebhookKind};
+
+/// The README's example is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

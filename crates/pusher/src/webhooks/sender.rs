@@ -120,7 +120,7 @@ impl Sender {
                 return Some(Some(event));
             }
             // Ends that wait have a bound, too: beyond it no further events are taken.
-            if self.undoing.len() >= WAITING_MAX {
+            if self.undoing.is_full() {
                 let due = self.undoing.next_due().unwrap_or(now);
                 if self.queue.pause(due.saturating_duration_since(now)) {
                     return None;
@@ -246,8 +246,6 @@ const RESPONSE_BYTES_MAX: u64 = 16 << 10;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Then the events are given up.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(5 * 60);
-/// Ends that wait for three seconds.
-const WAITING_MAX: usize = 100_000;
 
 #[cfg(test)]
 mod tests {

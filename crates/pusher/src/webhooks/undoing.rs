@@ -7,6 +7,8 @@
 //!
 //! A cache channel that keeps no event is told once in three seconds, however many subscribe to it meanwhile.
 //!
+//! The ends that wait have a limit of bytes. Beyond it the thread takes no further events until the first of them is due.
+//!
 //! Without a clock: the time goes in, and what is to be sent comes out.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +24,8 @@ pub(super) struct Undoing {
     /// When each end is due, with a number for those of the same time.
     due: BTreeMap<(Instant, u64), (WebhookEvent, Teller)>,
     waiting: HashMap<Subject, (Instant, u64)>,
+    /// Of the ends in `due`, about.
+    bytes: usize,
     next_number: u64,
     /// When a miss of each cache channel was told, of at most [`MISSES_MAX`].
     misses: HashMap<Arc<str>, Instant>,
@@ -48,17 +52,28 @@ impl Undoing {
                 };
                 let at = (now + wait, self.next_number);
                 self.next_number += 1;
+                // The beginning between two ends is not known if the queue had no room for it.
+                if let Some(earlier) = self.waiting.insert(subject, at) {
+                    self.remove(earlier);
+                }
+                self.bytes += bytes_of(&event);
                 self.due.insert(at, (event, teller));
-                self.waiting.insert(subject, at);
                 None
             }
             Some((subject, false)) => match self.waiting.remove(&subject) {
                 Some(at) => {
-                    self.due.remove(&at);
+                    self.remove(at);
                     None
                 }
                 None => is_told.then_some(event),
             },
+        }
+    }
+
+    /// Removes an end that is not waited for any more.
+    fn remove(&mut self, at: (Instant, u64)) {
+        if let Some((event, _)) = self.due.remove(&at) {
+            self.bytes -= bytes_of(&event);
         }
     }
 
@@ -89,6 +104,7 @@ impl Undoing {
             let entry = self.due.first_entry();
             let entry = entry.filter(|entry| entry.key().0 <= now)?;
             let (event, teller) = entry.remove();
+            self.bytes -= bytes_of(&event);
             if let Some((subject, _)) = subject(&event) {
                 self.waiting.remove(&subject);
             }
@@ -98,10 +114,20 @@ impl Undoing {
         }
     }
 
-    /// How many ends wait.
-    pub(super) fn len(&self) -> usize {
+    /// Whether no further end may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= BYTES_MAX
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.due.len()
     }
+}
+
+/// The memory that an end takes while it waits, about: its event, and its places in the two maps.
+fn bytes_of(event: &WebhookEvent) -> usize {
+    event.bytes() + PLACES_BYTES
 }
 
 /// What the event ends (true) or begins (false). `None`: neither.
@@ -120,6 +146,10 @@ fn subject(event: &WebhookEvent) -> Option<(Subject, bool)> {
 pub(super) const WAIT: Duration = Duration::from_secs(3);
 /// How much earlier other nodes forget it.
 const MARGIN: Duration = Duration::from_millis(500);
+/// Of the ends that wait, a bit more with the last one.
+const BYTES_MAX: usize = 16 << 20;
+/// Of the places of an end in the two maps, a quarter of which is empty.
+const PLACES_BYTES: usize = 224;
 /// Cache channels that are known to have been told.
 const MISSES_MAX: usize = 10_000;
 
@@ -191,6 +221,49 @@ mod tests {
         );
         assert_eq!(undoing.take_due(start + WAIT), Some(removed("x")));
         assert_eq!(undoing.len(), 0);
+    }
+
+    /// The queue had no room for the beginning between them.
+    #[test]
+    fn end_that_comes_again_is_told_once_and_undone_by_one_beginning() {
+        let (mut undoing, start) = (Undoing::default(), Instant::now());
+        let later = start + Duration::from_secs(1);
+        undoing.pass(vacated(), Teller::This, start);
+        undoing.pass(vacated(), Teller::This, later);
+        assert_eq!(undoing.take_due(start + WAIT), None);
+        assert_eq!(undoing.take_due(later + WAIT), Some(vacated()));
+        assert_eq!(undoing.take_due(later + WAIT), None);
+        undoing.pass(vacated(), Teller::This, start);
+        undoing.pass(vacated(), Teller::This, later);
+        assert_eq!(undoing.pass(occupied(), Teller::This, later), None);
+        assert_eq!((undoing.len(), undoing.bytes), (0, 0));
+    }
+
+    /// A client chooses the names of channels, and a user may have an id of 512 bytes.
+    #[test]
+    fn ends_that_wait_take_16_mib_at_most_however_long_their_names_are() {
+        for (channel_bytes, user_characters) in [(12, 6), (200, 128)] {
+            let start = Instant::now();
+            let mut waiting = Undoing::default();
+            let mut ends = 0;
+            let memory = allocation_counter::measure(|| {
+                while !waiting.is_full() {
+                    let user = format!("{ends:\u{3042}>user_characters$}");
+                    let end = WebhookEvent::MemberRemoved {
+                        channel: "a".repeat(channel_bytes).into(),
+                        user_id: user.into(),
+                    };
+                    waiting.pass(end, Teller::This, start);
+                    ends += 1;
+                }
+            });
+            assert!(memory.bytes_current < 18 << 20, "{memory:?}");
+            assert!(waiting.bytes < BYTES_MAX + 2000, "{}", waiting.bytes);
+            assert!(waiting.take_due(start + WAIT).is_some());
+            assert!(!waiting.is_full());
+            (1..ends).for_each(|_| _ = waiting.take_due(start + WAIT));
+            assert_eq!((waiting.len(), waiting.bytes), (0, 0));
+        }
     }
 
     #[test]

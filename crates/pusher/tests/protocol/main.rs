@@ -12,6 +12,7 @@
 //! | `web_server.rs` | web servers that receive webhooks |
 //! | `webhooks.rs`, `webhooks_https.rs` | what a web server receives |
 //! | `cluster.rs` | an app on several servers |
+//! | `webhooks_hostile.rs` | web servers that do harm |
 //! | `attacks.rs` | signatures used again elsewhere, data of odd shapes, names at the borders |
 //! | `hostile.rs` | wrong JSON, types, names, sizes |
 //! | `amplification.rs` | how much short requests may cause |
@@ -29,5 +30,6 @@ mod presence;
 mod users;
 mod web_server;
 mod webhooks;
+mod webhooks_hostile;
 #[cfg(feature = "tls")]
 mod webhooks_https;

@@ -1,6 +1,6 @@
 //! Web servers that receive webhooks: over http, over https.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 #[cfg(feature = "tls")]
 use std::sync::Arc;
@@ -24,34 +24,50 @@ pub struct Received {
 
 /// A web server that answers each request with the next of these statuses, and with 200 when they are used up.
 pub fn web_server(statuses: &'static [u16]) -> (String, Receiver<Received>) {
-    let (address, requests) = start(statuses, |stream| stream);
+    let mut statuses = statuses.iter().copied();
+    web_server_that(move |stream: &mut dyn Write| answer(stream, statuses.next().unwrap_or(200)))
+}
+
+/// A web server that answers each request so. After an error it closes the connection.
+pub fn web_server_that(answers: impl Answers) -> (String, Receiver<Received>) {
+    let (address, requests) = start(|stream| stream, answers);
     (url_of(address), requests)
+}
+
+/// What a web server does when it has read a request.
+pub trait Answers: FnMut(&mut dyn Write) -> io::Result<()> + Send + 'static {}
+
+impl<A: FnMut(&mut dyn Write) -> io::Result<()> + Send + 'static> Answers for A {}
+
+fn answer(stream: &mut dyn Write, status: u16) -> io::Result<()> {
+    let response = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\nok");
+    stream.write_all(response.as_bytes())
 }
 
 /// The same over https, at `localhost`. All of its answers are 200.
 #[cfg(feature = "tls")]
 pub fn https_web_server(config: ServerConfig) -> (String, Receiver<Received>) {
     let config = Arc::new(config);
-    let (address, requests) = start(&[], move |stream| {
+    let secure = move |stream| {
         let session = ServerConnection::new(config.clone()).expect("settings of TLS");
         StreamOwned::new(session, stream)
-    });
+    };
+    let (address, requests) = start(secure, |stream: &mut dyn Write| answer(stream, 200));
     let url = format!("https://localhost:{}/webhooks?x=1", address.port());
     (url, requests)
 }
 
 fn start<S: Read + Write>(
-    statuses: &'static [u16],
     secure: impl Fn(TcpStream) -> S + Send + 'static,
+    mut answers: impl Answers,
 ) -> (SocketAddr, Receiver<Received>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let mut statuses = statuses.iter().copied();
         for (connection, stream) in listener.incoming().enumerate() {
             let mut stream = secure(stream.expect("a connection"));
-            serve(&mut stream, connection, &mut statuses, &sender);
+            serve(&mut stream, connection, &mut answers, &sender);
         }
     });
     (address, receiver)
@@ -61,15 +77,17 @@ fn start<S: Read + Write>(
 fn serve(
     stream: &mut (impl Read + Write),
     connection: usize,
-    statuses: &mut impl Iterator<Item = u16>,
+    answers: &mut impl Answers,
     sender: &Sender<Received>,
 ) {
     while let Some(mut received) = read_request(stream) {
         received.connection = connection;
-        let status = statuses.next().unwrap_or(200);
-        let response = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\nok");
-        let written = stream.write_all(response.as_bytes());
-        if written.and_then(|()| stream.flush()).is_err() || sender.send(received).is_err() {
+        // First: an answer may be without end.
+        if sender.send(received).is_err() {
+            break;
+        }
+        let written = answers(stream);
+        if written.and_then(|()| stream.flush()).is_err() {
             break;
         }
     }
