@@ -41,7 +41,7 @@ fi
 
 cd "$here"
 PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} timeout --kill-after=5 60 python3 -B test_library.py
-set -- clients.test.mjs echo.test.mjs reconnecting.test.mjs
+set -- clients.test.mjs echo.test.mjs page.test.mjs reconnecting.test.mjs
 if [ -x "$CHROMIUM" ]; then
     set -- "$@" browser.test.mjs
 else

@@ -5,6 +5,7 @@ import hmac
 import http.server
 import json
 import os
+import pathlib
 import queue
 import re
 import socket
@@ -49,6 +50,13 @@ class Library(unittest.TestCase):
         self.assertEqual(library.trigger_batch(batch), {})
         channels = [f"c{number}" for number in range(100)]
         self.assertEqual(library.trigger(channels, "event", "x"), {})
+
+    def test_code_of_the_page_publishes(self):
+        page = (pathlib.Path(__file__).parents[2] / "docs/pusher.md").read_text()
+        code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+        names = {}
+        exec(code.replace("ws.example.org", "127.0.0.1").replace("6001", str(self.port)), names)
+        self.assertEqual(names["pusher"].trigger("a", "event", {}), {})
 
     def test_questions_are_answered_although_they_have_the_digest_of_no_body(self):
         library = self.library()
