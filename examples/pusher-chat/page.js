@@ -31,7 +31,13 @@ function conversation(channelName) {
   };
   channel.bind("message", (message) => show(message));
   // Clients may send events to private channels only.
-  channel.bind("client-typing", ({ name }) => { typing.textContent = `${name} is typing …`; });
+  let stopped;
+  channel.bind("client-typing", ({ name }) => {
+    typing.textContent = `${name} is typing …`;
+    clearTimeout(stopped);
+    // It is told once in a second.
+    stopped = setTimeout(() => { typing.textContent = ""; }, 3000);
+  });
 
   let told = 0;
   section.querySelector("input").addEventListener("input", () => {
@@ -44,6 +50,7 @@ function conversation(channelName) {
     const input = section.querySelector("input");
     const message = { name: find("name").value, text: input.value };
     input.value = "";
+    told = 0;
     show(message, true);
     const body = JSON.stringify({ ...message, channel: channelName, socketId: pusher.connection.socket_id });
     const response = await fetch("/messages", { method: "POST", body });

@@ -61,6 +61,8 @@ async function pageOf(name) {
 
 test("two pages exchange messages in both channels, and see who is typing", async () => {
   const [ann, bob] = [await pageOf("Ann"), await pageOf("Bob")];
+  const errors = [];
+  for (const page of [ann, bob]) page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   for (const channel of ["public", "private"]) {
     const input = bob.getByLabel(`Message to the ${channel} channel`);
     await input.pressSequentially(`hello, ${channel}`);
@@ -70,4 +72,9 @@ test("two pages exchange messages in both channels, and see who is typing", asyn
     // The sender's page shows its message, and does not get it again.
     assert.equal(await bob.getByText(`hello, ${channel}`).count(), 1);
   }
+  // Bob stops without a message.
+  await bob.getByLabel("Message to the private channel").pressSequentially("never");
+  await ann.getByText("Bob is typing").waitFor();
+  await ann.getByText("Bob is typing").waitFor({ state: "detached" });
+  assert.deepEqual(errors, []);
 });
