@@ -189,6 +189,32 @@ fn each_kind_of_exhaustive_type_is_found() {
     assert_eq!(names(closed), [""; 0]);
 }
 
+/// `fn main() -> Result<(), Box<dyn Error>>` prints an error by `Debug`: `InvalidName(())` would tell a user nothing.
+#[test]
+fn debug_of_a_public_type_is_not_an_empty_value() {
+    let mut found = Vec::new();
+    for file in published_files() {
+        let text = fs::read_to_string(&file).expect("a source file can be read");
+        let parsed = syn::parse_file(&text).expect("the library is Rust");
+        found.extend(parsed.items.iter().filter_map(empty));
+    }
+    assert!(found.is_empty(), "give them a reason to hold: {found:?}");
+    let parsed = syn::parse_file("pub struct A(()); pub struct B; pub struct C(u8); struct D(());");
+    let items = parsed.expect("it is Rust").items;
+    assert_eq!(items.iter().filter_map(empty).collect::<Vec<_>>(), ["A"]);
+}
+
+/// The name of a public struct that has fields, and all of them are `()`.
+fn empty(item: &Item) -> Option<String> {
+    let Item::Struct(item) = item else {
+        return None;
+    };
+    let is_unit = |ty: &Type| matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty());
+    let is_public = matches!(item.vis, Visibility::Public(_));
+    let is_empty = !item.fields.is_empty() && item.fields.iter().all(|field| is_unit(&field.ty));
+    (is_public && is_empty).then(|| item.ident.to_string())
+}
+
 /// A method that has a default in the trait would be lost, if the handler of two applications did not have it.
 #[test]
 fn handler_of_two_applications_passes_on_every_method_of_the_trait() {

@@ -42,7 +42,9 @@ pub struct ProxyHeader {
 
 /// The bytes are no header of the PROXY protocol: the connection is to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidHeader(());
+pub struct InvalidHeader {
+    reason: &'static str,
+}
 
 impl ProxyHeader {
     /// The most bytes that a header may have: of version 2, with 4 KiB behind its fixed part. Longer ones are refused.
@@ -61,7 +63,9 @@ impl ProxyHeader {
     }
 }
 
-const INVALID: InvalidHeader = InvalidHeader(());
+const INVALID: InvalidHeader = InvalidHeader {
+    reason: "no header of the PROXY protocol",
+};
 
 /// Version 1.
 fn parse_text(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, InvalidHeader> {
@@ -219,7 +223,7 @@ fn check_checksum(value: &[u8], header: &[u8], at: usize) -> Result<(), InvalidH
 
 impl fmt::Display for InvalidHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no header of the PROXY protocol")
+        f.write_str(self.reason)
     }
 }
 

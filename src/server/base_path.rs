@@ -77,7 +77,9 @@ impl FromStr for BasePath {
             true => Ok(BasePath {
                 path: path.to_owned(),
             }),
-            false => Err(InvalidBasePath(())),
+            false => Err(InvalidBasePath {
+                reason: "expected a path such as /talk",
+            }),
         }
     }
 }
@@ -93,11 +95,13 @@ impl fmt::Display for BasePath {
 
 /// The text is no path to serve below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidBasePath(());
+pub struct InvalidBasePath {
+    reason: &'static str,
+}
 
 impl fmt::Display for InvalidBasePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected a path such as /talk")
+        f.write_str(self.reason)
     }
 }
 

@@ -132,7 +132,10 @@ fn parse_ip(text: &str) -> Result<SocketAddr, InvalidListenAddress> {
         }
         _ => text.parse().ok(),
     };
-    address.ok_or(InvalidListenAddress(()))
+    address.ok_or(InvalidListenAddress {
+        reason: "expected IP:PORT such as 127.0.0.1:8080 or [::1]:8080, localhost:PORT, :PORT, \
+                 each also with http:// or https:// in front, or unix:PATH",
+    })
 }
 
 fn on_port(address: Ipv4Addr, port: &str) -> Option<SocketAddr> {
@@ -171,14 +174,13 @@ impl From<UnixListen> for ListenAddress {
 
 /// The text is no address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidListenAddress(());
+pub struct InvalidListenAddress {
+    reason: &'static str,
+}
 
 impl fmt::Display for InvalidListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "expected IP:PORT such as 127.0.0.1:8080 or [::1]:8080, localhost:PORT, :PORT, \
-             each also with http:// or https:// in front, or unix:PATH",
-        )
+        f.write_str(self.reason)
     }
 }
 
