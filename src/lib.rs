@@ -128,6 +128,11 @@ struct ReadmeInJapanese;
 #[doc = include_str!("../docs/tls.md")]
 struct TlsPage;
 
+/// So is that of the page about tokens.
+#[cfg(all(doctest, feature = "server", feature = "tokens"))]
+#[doc = include_str!("../docs/access.md")]
+struct AccessPage;
+
 /// So are those of the book in docs.
 #[cfg(all(doctest, feature = "server", feature = "client"))]
 mod book {

@@ -6,10 +6,15 @@
 //!   [`accept_key`](../src/websocket/handshake/accept_key.rs) fails when the function is renamed.
 //! - A link to another site has the form of an https address. No test fetches it.
 //!
+//! - Code in Rust is compiled: its page is in the documentation of a crate. Or it is marked `ignore` and is a part of an example
+//!   that the page names.
+//! - Each message of the log has its row in docs/monitoring.md.
+//!
 //! The chapters in Japanese name the state of the English chapter that they translate. A test names
 //! those that have fallen behind.
 
-use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
+use proc_macro2::{TokenStream, TokenTree};
+use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
 use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -46,6 +51,226 @@ fn book_has_every_page_of_docs() {
         .filter(|path| path.starts_with("docs") && path != summary && !listed.contains(path))
         .collect();
     assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
+}
+
+#[test]
+fn code_in_rust_is_compiled_or_a_part_of_an_example() {
+    let mut faults = Vec::new();
+    let mut pages = 0;
+    // The code of the chapters in Japanese is that of the English ones.
+    let is_original = |page: &PathBuf| !page.starts_with("docs/ja");
+    for page in markdown_files().into_iter().filter(is_original) {
+        let text = fs::read_to_string(&page).expect("a page is UTF-8");
+        let blocks = code_in_rust(&text);
+        pages += usize::from(!blocks.is_empty());
+        for (attributes, code) in &blocks {
+            let fault = match attributes.iter().any(|attribute| attribute == "ignore") {
+                true => example_fault(&text, code),
+                false => (!is_compiled(&page)).then_some("the page is in no crate's documentation"),
+            };
+            if let Some(fault) = fault {
+                let first = code.lines().next().unwrap_or_default();
+                faults.push(format!("{}: {first}: {fault}", page.display()));
+            }
+        }
+    }
+    assert!(pages > 20, "only {pages} pages with code were found");
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// The blocks of code in Rust, each with what stands behind `rust,`.
+fn code_in_rust(page: &str) -> Vec<(Vec<String>, String)> {
+    let mut blocks = Vec::new();
+    let mut block: Option<(Vec<String>, String)> = None;
+    for event in Parser::new_ext(page, Options::ENABLE_TABLES) {
+        match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                let mut attributes = info.split(',').map(str::to_owned);
+                if attributes.next().as_deref() == Some("rust") {
+                    block = Some((attributes.collect(), String::new()));
+                }
+            }
+            Event::Text(text) => {
+                if let Some((_, code)) = &mut block {
+                    code.push_str(&text);
+                }
+            }
+            Event::End(TagEnd::CodeBlock) => blocks.extend(block.take()),
+            _ => {}
+        }
+    }
+    blocks
+}
+
+/// Whether `cargo test --doc` compiles the code of a page, by a line in the `lib.rs` of its crate.
+fn is_compiled(page: &Path) -> bool {
+    let contains = |file: &Path, line: String| {
+        fs::read_to_string(file).is_ok_and(|source| source.contains(&line))
+    };
+    let include = |path: &Path| format!("include_str!(\"../{}\")", path.display());
+    let mut parts = page.components().map(|part| part.as_os_str());
+    match (parts.next(), parts.next()) {
+        (Some(first), Some(name)) if first == "crates" => {
+            let package = Path::new("crates").join(name);
+            let path = page.strip_prefix(&package).expect("it is in the folder");
+            contains(&package.join("src/lib.rs"), include(path))
+        }
+        _ => {
+            let library = Path::new("src/lib.rs");
+            let in_book = page.strip_prefix("docs").ok();
+            let of_book = in_book.map(|path| format!(": \"{}\",", path.display()));
+            contains(library, include(page)) || of_book.is_some_and(|line| contains(library, line))
+        }
+    }
+}
+
+/// Each line of the code stands in an example that the page names, one behind the other.
+fn example_fault(page: &str, code: &str) -> Option<&'static str> {
+    let names = page.split(['(', ')', '`']).filter_map(|part| {
+        let at = part.find("examples/")?;
+        part.ends_with(".rs").then(|| &part[at..])
+    });
+    let mut examples = names.filter_map(|name| fs::read_to_string(name).ok());
+    let trimmed = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.trim().to_owned());
+        lines.collect()
+    };
+    let code = trimmed(code);
+    let has_code = |example: String| trimmed(&example).windows(code.len()).any(|at| at == code);
+    let found = examples.any(has_code);
+    (!found).then_some("it is a part of no example that the page names")
+}
+
+/// The messages of the program's log, and the rows of docs/monitoring.md. `…` in a row stands for any end.
+#[test]
+fn each_message_of_the_log_has_its_row() {
+    let page = fs::read_to_string("docs/monitoring.md").expect("a page is UTF-8");
+    let rows = below(&page, "| message | level |").lines().skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let listed: BTreeSet<String> = rows
+        .flat_map(|row| {
+            let names = row.split('|').nth(1).expect("a cell").split('`').skip(1);
+            names.step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let mut messages = BTreeSet::new();
+    for file in sources() {
+        let text = fs::read_to_string(&file).expect("a source file can be read");
+        // Tests stand at the end.
+        let source = text.split("\n#[cfg(test)]\nmod tests {").next();
+        let tokens: TokenStream = source.unwrap_or_default().parse().expect("it is Rust");
+        messages.extend(messages_of(tokens));
+    }
+    // The log's own lines are no events.
+    messages.extend(["lines suppressed", "lines dropped: "].map(str::to_owned));
+    let is_of = |row: &str, message: &str| match row.strip_suffix('…') {
+        Some(beginning) => message.starts_with(beginning),
+        None => message == row,
+    };
+    let without_row: Vec<_> = messages
+        .iter()
+        .filter(|message| !listed.iter().any(|row| is_of(row, message)))
+        .collect();
+    let gone: Vec<_> = listed
+        .iter()
+        .filter(|row| !messages.iter().any(|message| is_of(row, message)))
+        .collect();
+    assert!(messages.len() > 15, "{messages:?}");
+    assert!(
+        without_row.is_empty() && gone.is_empty(),
+        "docs/monitoring.md, ## The log: without a row: {without_row:?}; no longer there: {gone:?}"
+    );
+}
+
+/// The sources of the library and of the other crates, without their tests.
+fn sources() -> Vec<PathBuf> {
+    let crates = fs::read_dir("crates").expect("a folder can be read");
+    let crates = crates.map(|entry| entry.expect("an entry can be read").path().join("src"));
+    let mut folders: Vec<PathBuf> = crates.chain([PathBuf::from("src")]).collect();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder can be read") {
+            let path = entry.expect("an entry can be read").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_some_and(|end| end == "rs") => files.push(path),
+                false => {}
+            }
+        }
+    }
+    files
+}
+
+/// What the events of a file say: the last argument of `tracing::event!(…)`, `tracing::info!(…)` and so on. If that is no literal, it is
+/// the argument of a macro of the file.
+fn messages_of(file: TokenStream) -> Vec<String> {
+    let groups = groups(file);
+    let events = |groups: &[Group]| -> Vec<Option<String>> {
+        let events = groups.iter().filter(|group| group.is_event());
+        events.map(Group::last_literal).collect()
+    };
+    let is_macro = |group: &&Group| {
+        group
+            .before
+            .iter()
+            .nth_back(2)
+            .is_some_and(|token| token == "macro_rules")
+    };
+    let passes_on = |group: &&Group| events(&self::groups(group.content.clone())).contains(&None);
+    let macros = groups.iter().filter(is_macro).filter(passes_on);
+    let names: Vec<_> = macros.filter_map(|group| group.before.last()).collect();
+    let is_call = |group: &&Group| {
+        let name = group.before.strip_suffix(&["!".to_owned()]);
+        name.and_then(<[String]>::last)
+            .is_some_and(|name| names.contains(&name))
+    };
+    let passed_on = groups.iter().filter(is_call).map(Group::last_literal);
+    events(&groups)
+        .into_iter()
+        .chain(passed_on)
+        .flatten()
+        .collect()
+}
+
+/// What stands in brackets.
+struct Group {
+    /// Up to five tokens in front of it.
+    before: Vec<String>,
+    content: TokenStream,
+}
+
+/// All groups of a file, those in groups too.
+fn groups(tokens: TokenStream) -> Vec<Group> {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        if let TokenTree::Group(group) = token {
+            let before = &tokens[at.saturating_sub(5)..at];
+            found.push(Group {
+                before: before.iter().map(ToString::to_string).collect(),
+                content: group.stream(),
+            });
+            found.extend(groups(group.stream()));
+        }
+    }
+    found
+}
+
+impl Group {
+    /// Whether these are the arguments of `tracing::event!`, or of a macro of one level.
+    fn is_event(&self) -> bool {
+        let before = self.before.join("");
+        ["event", "error", "warn", "info", "debug", "trace"]
+            .iter()
+            .any(|name| before.ends_with(&format!("tracing::{name}!")))
+    }
+
+    /// The text at the end.
+    fn last_literal(&self) -> Option<String> {
+        let last = self.content.clone().into_iter().last()?.to_string();
+        let text = last.strip_prefix('"')?.strip_suffix('"')?;
+        Some(text.to_owned())
+    }
 }
 
 #[test]

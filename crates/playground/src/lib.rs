@@ -50,3 +50,8 @@ mod wire;
 
 pub use handler::{Playground, PlaygroundSession};
 pub use session::Session;
+
+/// The README's example is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -60,3 +60,8 @@ mod status;
 
 pub use backplane::RedisBackplane;
 pub use settings::{InvalidRedisSettings, InvalidRedisUrl, RedisSettings, RedisUrl};
+
+/// The README's example is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -80,3 +80,8 @@ pub use settings::{Durability, SqliteSettings};
 // For the links of this page.
 #[allow(unused_imports)]
 use yamabiko::server::Backplane;
+
+/// The README's example is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
