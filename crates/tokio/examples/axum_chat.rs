@@ -27,10 +27,15 @@ async fn main() -> std::io::Result<()> {
         "listening on ws://{}/rooms/ROOM/NAME",
         listener.local_addr()?
     );
-    let app = Router::new()
-        .route("/rooms/{room}/{name}", get(enter))
-        .with_state(Rooms::default());
-    axum::serve(listener, app).await
+    axum::serve(listener, app(Rooms::default())).await
+}
+
+/// The routes.
+pub fn app(rooms: Rooms) -> Router {
+    let room = get(enter);
+    Router::new()
+        .route("/rooms/{room}/{name}", room)
+        .with_state(rooms)
 }
 
 async fn enter(
@@ -73,7 +78,7 @@ async fn chat(
 
 /// The rooms that have members, by name.
 #[derive(Clone, Default)]
-struct Rooms(Arc<Mutex<HashMap<String, Sender<Arc<str>>>>>);
+pub struct Rooms(pub Arc<Mutex<HashMap<String, Sender<Arc<str>>>>>);
 
 impl Rooms {
     fn enter(&self, room: &str) -> (Sender<Arc<str>>, Receiver<Arc<str>>) {

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::{self, Sender, error::RecvError};
 use yamabiko_tokio::yamabiko::websocket::CloseCode;
 
 /// A message, and the number of the member who has sent it.
-type Sent = (u64, Arc<str>);
+pub type Sent = (u64, Arc<str>);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// `select!` drops the future that is not ready. Neither a message that is being read nor one in
 /// the room is lost by that.
-async fn join(
+pub async fn join(
     member: u64,
     stream: TcpStream,
     room: Sender<Sent>,

@@ -30,7 +30,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn echo(acceptor: &Acceptor, stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// Serves one connection.
+pub async fn echo(
+    acceptor: &Acceptor,
+    stream: TcpStream,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     let mut socket = acceptor.accept(stream).await?;
     while let Some(sent) = socket

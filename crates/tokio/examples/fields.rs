@@ -27,7 +27,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn serve(listener: TcpListener) -> std::io::Result<()> {
+/// Serves all connections, one after the other.
+pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
     let acceptor = Acceptor::new();
     loop {
         let (stream, _) = listener.accept().await?;

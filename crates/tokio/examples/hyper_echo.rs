@@ -34,7 +34,8 @@ async fn main() -> std::io::Result<()> {
     }
 }
 
-async fn serve(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// Answers a request; one for a WebSocket gets an echo.
+pub async fn serve(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(match upgrade(&mut request, &Acceptor::new()) {
         Ok((response, socket)) => {
             tokio::spawn(echo(socket));

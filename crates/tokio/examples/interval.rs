@@ -26,7 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn count(stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// Serves one connection.
+pub async fn count(stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut socket = yamabiko_tokio::accept(stream).await?;
     let (mut seconds, mut timer) = (0, interval(Duration::from_secs(1)));
     loop {

@@ -3,6 +3,7 @@
 mod cancel;
 mod connection;
 mod deadlines;
+mod examples;
 #[cfg(all(unix, feature = "futures-io"))]
 mod futures_io;
 mod opening;
