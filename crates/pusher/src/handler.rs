@@ -111,10 +111,18 @@ impl Pusher {
         is_api || key_in(path).is_some()
     }
 
-    fn respond(&self, request: &Request<'_>) -> Response {
+    /// What an app does with a request for one of its resources.
+    ///
+    /// # Errors
+    /// It is for none.
+    fn routed<R>(
+        &self,
+        request: &Request<'_>,
+        of_app: impl FnOnce(&AppState, &Resource<'_>) -> R,
+    ) -> Result<R, Refusal> {
         let segments: Vec<_> = request.path_segments().collect();
         let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
-        let not_found = || refusal(Status::NotFound, "there is nothing at this path");
+        let not_found = || Refusal::new(Status::NotFound, "there is nothing at this path");
         let (app, resource) = match segments.as_slice() {
             ["apps", id, behind @ ..] => (self.apps.by_id.get(*id), Resource::of(behind)),
             ["users", ..] => {
@@ -122,21 +130,28 @@ impl Pusher {
                 (self.apps.by_key.get(&*key), Resource::of(&segments))
             }
             _ if key_in(request.path()).is_some() => {
-                return Refusal::upgrade_required().to_response();
+                return Err(Refusal::upgrade_required());
             }
-            _ => return not_found(),
+            _ => return Err(not_found()),
         };
-        match (app, resource, self.publisher.get()) {
-            (Some(app), Some(resource), Some(publisher)) => {
-                let now = Now {
-                    instant: Instant::now(),
-                    wall_clock: SystemTime::now(),
-                };
-                api::respond(app, &resource, request, publisher, now)
-            }
-            (None, Some(_), _) => refusal(Status::NotFound, "there is no such app"),
-            _ => not_found(),
+        match (app, resource) {
+            (Some(app), Some(resource)) => Ok(of_app(app, &resource)),
+            (None, Some(_)) => Err(Refusal::new(Status::NotFound, "there is no such app")),
+            (_, None) => Err(not_found()),
         }
+    }
+
+    fn respond(&self, request: &Request<'_>) -> Result<Response, Refusal> {
+        // It is there before the server runs.
+        let starting = || Refusal::new(Status::ServiceUnavailable, "the server starts");
+        let publisher = self.publisher.get().ok_or_else(starting)?;
+        let now = Now {
+            instant: Instant::now(),
+            wall_clock: SystemTime::now(),
+        };
+        self.routed(request, |app, resource| {
+            api::respond(app, resource, request, publisher, now)
+        })
     }
 
     /// The app of a request for a WebSocket, or why its connection is closed.
@@ -290,8 +305,17 @@ impl Handler for Pusher {
         }
     }
 
+    fn http_head(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let now = SystemTime::now();
+        let check =
+            |app: &AppState, resource: &Resource<'_>| api::check_head(app, resource, request, now);
+        self.routed(request, check)?
+            .map_err(|error| error.to_refusal())
+    }
+
     fn http(&self, request: &Request<'_>) -> Response {
-        self.respond(request)
+        let response = self.respond(request);
+        response.unwrap_or_else(|refusal| refusal.to_response())
     }
 }
 
@@ -345,10 +369,6 @@ fn key_in(path: &str) -> Option<&str> {
     let (before, key) = path.rsplit_once('/')?;
     let is_app = before.rsplit_once('/').is_some_and(|(_, app)| app == "app");
     (is_app && !key.is_empty()).then_some(key)
-}
-
-fn refusal(status: Status, reason: &'static str) -> Response {
-    Refusal::new(status, reason).to_response()
 }
 
 impl CountsReader {

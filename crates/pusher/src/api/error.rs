@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use yamabiko::server::{Response, Status};
+use yamabiko::server::{Refusal, Response, Status};
 
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -61,6 +61,15 @@ impl ApiError {
     #[cfg(feature = "internals")]
     pub(crate) fn status(&self) -> Status {
         self.status
+    }
+
+    /// For a request whose body is not read.
+    pub(crate) fn to_refusal(&self) -> Refusal {
+        let refusal = Refusal::new(self.status, self.reason.clone());
+        match self.field.clone() {
+            Some((name, value)) => refusal.clone().field(name, value).unwrap_or(refusal),
+            None => refusal,
+        }
     }
 
     pub(super) fn to_response(&self) -> Response {

@@ -80,6 +80,29 @@ pub(crate) fn respond(
     })
 }
 
+/// Whether the body of a request for a resource of this app is to be read.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn check_head(
+    app: &AppState,
+    resource: &Resource<'_>,
+    request: &Request<'_>,
+    now: SystemTime,
+) -> Result<(), ApiError> {
+    let checked = check_method(resource, request);
+    let checked = checked.and_then(|()| authentication::check_head(app, request, now));
+    checked.inspect_err(|_| app.totals.requests_refused.add(1))
+}
+
+fn check_method(resource: &Resource<'_>, request: &Request<'_>) -> Result<(), ApiError> {
+    let methods = resource.methods();
+    match methods.split(", ").any(|method| method == request.method()) {
+        true => Ok(()),
+        false => Err(ApiError::method_not_allowed(methods)),
+    }
+}
+
 /// What the first step of [`answer`] decides.
 #[cfg(feature = "internals")]
 pub(crate) fn authenticate(
@@ -98,10 +121,7 @@ fn answer(
     publisher: &Publisher,
     now: Now,
 ) -> Result<String, ApiError> {
-    let methods = resource.methods();
-    if !methods.split(", ").any(|method| method == request.method()) {
-        return Err(ApiError::method_not_allowed(methods));
-    }
+    check_method(resource, request)?;
     authentication::check(app, request, now.wall_clock)?;
     if !app.app.is_enabled() {
         return Err(ApiError::new(Status::Forbidden, "the app is disabled"));

@@ -400,6 +400,45 @@ fn body_in_chunks_is_read_and_its_digest_is_of_the_whole() {
     assert_eq!(subscriber.expect("e", "a"), "x");
 }
 
+/// A client that only knows the key makes the server hold no body.
+#[test]
+fn long_body_without_a_right_signature_is_refused_before_it_comes() {
+    let service = Service::start(1);
+    let path = format!("/apps/{ID}/events");
+    let right = signed_target(SECRET, "POST", &path, "", "x", now());
+    let wrong = signed_target("other-secret", "POST", &path, "", "x", now());
+    for (method, target, length, status) in [
+        ("POST", &wrong, "Content-Length: 16385", 401),
+        ("POST", &path, "Content-Length: 1048576", 401),
+        ("POST", &wrong, "Transfer-Encoding: chunked", 401),
+        ("PUT", &right, "Content-Length: 16385", 405),
+        (
+            "POST",
+            &right.replace("/17/", "/99/"),
+            "Content-Length: 1",
+            404,
+        ),
+        (
+            "POST",
+            &right.replace("/events", "/x"),
+            "Content-Length: 1",
+            404,
+        ),
+    ] {
+        let mut client = Client::connect(service.server.address);
+        client.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n"
+        ));
+        assert_eq!(client.read_response().status, status, "{method} {target}");
+    }
+    // One at the limit is read: its digest is named. So is a longer one with a right signature.
+    for (target, length) in [(wrong, 16_384), (right, 16_385)] {
+        let (status, reason) = service.send("POST", &target, &"y".repeat(length));
+        let reason = reason.as_str().expect("a reason");
+        assert!(status == 401 && reason.contains("body_md5"), "{reason}");
+    }
+}
+
 #[test]
 fn long_body_without_a_right_signature_gets_401_whatever_its_digest_is() {
     let service = Service::start(1);
