@@ -398,6 +398,7 @@ class Sockudo(Server):
             "HOST": "127.0.0.1", "PORT": str(self.port), "RATE_LIMITER_ENABLED": "false", "METRICS_ENABLED": "false",
             "SOCKUDO_DEFAULT_APP_ID": "1", "SOCKUDO_DEFAULT_APP_KEY": "app-key", "SOCKUDO_DEFAULT_APP_SECRET": "app-secret",
             "SOCKUDO_DEFAULT_APP_MAX_CONNECTIONS": "100000",
+            "SOCKUDO_DEFAULT_APP_MAX_BACKEND_EVENTS_PER_SECOND": "1000000",
         }
         self.folder = tempfile.TemporaryDirectory()
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
