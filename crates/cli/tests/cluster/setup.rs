@@ -95,11 +95,13 @@ fn read(client: &mut Client) -> Option<String> {
 /// The set-up of the page, with its nodes one, two and three.
 pub struct SetUp<N> {
     pub nodes: Vec<N>,
-    port: ReservedPort,
-    tls: ClientTls,
-    _files: Folder,
-    _redis: Redis,
     _proxy: HaProxy,
+    _redis: Redis,
+    _files: Folder,
+    tls: ClientTls,
+    port: ReservedPort,
+    /// Of the nodes. They are reserved for as long as the nodes run.
+    _ports: [[ReservedPort; 3]; 2],
 }
 
 impl<N> SetUp<N> {
@@ -160,6 +162,7 @@ impl<N> SetUp<N> {
         Some(SetUp {
             nodes: nodes.into(),
             port,
+            _ports: [ports, operators],
             tls: ClientTls::authorities(files.authority.pem().as_bytes()).expect("an authority"),
             _proxy: HaProxy::start(&files.file("haproxy.cfg"))?,
             _files: files,
