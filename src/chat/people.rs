@@ -379,7 +379,8 @@ impl People {
         if let Some(was) = before
             && let Some(mut person) = self.take(&was)
         {
-            // The whole person goes on under the new name: its nodes follow each other.
+            // The whole person goes on under the new name: its nodes follow each other. Here it may be written in another way.
+            let was = person.name.clone();
             outcome.left(&was, Some(&name), self.revision);
             person.go_on_as(&name, part.since);
             person.set_there(there);

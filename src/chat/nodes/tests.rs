@@ -377,6 +377,17 @@ fn person_on_two_nodes_is_listed_once_and_has_one_name() {
 }
 
 #[test]
+fn person_whose_name_is_written_in_two_ways_has_one_of_them_and_leaves_under_it() {
+    let mut nodes = Nodes::start(2);
+    assert!(nodes.enter(0, "bob", Some("a")));
+    assert!(nodes.enter(1, "Bob", Some("a")));
+    nodes.rename(1, 1, "Chie");
+    nodes.settle();
+    assert_eq!(nodes.agreed(), ["Chie"]);
+    assert_eq!(nodes.nodes[0].members[1].speaker.name().as_str(), "Chie");
+}
+
+#[test]
 fn members_of_a_node_that_has_ended_are_gone_and_nobody_else() {
     let mut nodes = Nodes::start(3);
     assert!(nodes.enter(1, "Aiko", Some("a")));
@@ -438,7 +449,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// However the operations are mixed, at last all nodes have the same names, each once, all members have theirs, and what the
     /// members were told is the list.
