@@ -27,7 +27,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::chunk::{Appended, Chunk, ChunkPool, Content};
+use super::chunk::{Appended, Chunk, ChunkPool, Content, is_wasteful};
 use super::limits::LagLimits;
 
 /// An append-only sequence of records at absolute byte positions.
@@ -171,8 +171,10 @@ impl Log {
             if chunk.end() > to || chunk.is_pinned() {
                 return;
             }
-            if let Some(Content::Packed(buffers)) = self.pop() {
-                pool.give_back(buffers);
+            match self.pop() {
+                Some(Content::Packed(buffers)) => pool.give_back(buffers),
+                Some(Content::Single(record)) => pool.give_back_large(record),
+                Some(Content::Shared(_)) | None => {}
             }
         }
         self.chunks.shrink_to(CHUNK_TABLE_KEPT);
@@ -260,12 +262,15 @@ impl Log {
         encode: impl FnOnce(&mut Vec<u8>),
         pool: &mut ChunkPool,
     ) {
-        let mut record = Vec::with_capacity(len_hint);
+        let mut record = pool.take_large(len_hint);
         encode(&mut record);
         if record.len() < pool.limits().shared_bytes_min {
-            return self.append(&record, pool);
+            self.append(&record, pool);
+            return pool.give_back_large(record);
         }
-        record.shrink_to_fit();
+        if is_wasteful(record.capacity(), record.len()) {
+            record.shrink_to_fit();
+        }
         self.count_large(Content::Single(record));
     }
 
@@ -389,6 +394,21 @@ mod tests {
         );
         assert_eq!(log.slices(0).next().unwrap().as_ptr(), large.as_ptr());
         assert_eq!((log.held_bytes(), pool.lent()), (20 + 64, 1));
+    }
+
+    #[test]
+    fn large_records_that_follow_each_other_use_the_same_memory() {
+        let (mut log, mut pool) = (Log::new(), pool());
+        let mut addresses = Vec::new();
+        for byte in 0..3 {
+            log.append(&[byte; 1_000], &mut pool);
+            let from = log.head() - 1_000;
+            let record = log.slices(from).next().unwrap();
+            assert_eq!(record, [byte; 1_000]);
+            addresses.push(record.as_ptr());
+            log.trim(log.head(), &mut pool);
+        }
+        assert_eq!(addresses, [addresses[0]; 3]);
     }
 
     #[test]
