@@ -707,13 +707,6 @@ impl Member {
         let renamed = rooms.rename(&self.room, &inside.speaker, &name, time);
         let renamed = renamed.ok_or_else(|| ErrorReply::of(ErrorCode::NotJoined))?;
         let renamed = renamed.map_err(taken)?;
-        let left = ServerMessage::Left {
-            id: None,
-            name: renamed.was.as_str().into(),
-            revision: renamed.left_revision,
-            to: Some(name.as_str().into()),
-            position: None,
-        };
         let joined = ServerMessage::Joined {
             id,
             name: name.as_str().into(),
@@ -722,7 +715,16 @@ impl Member {
             position: None,
         };
         let notices = rooms.notices(&inside.topic);
-        sink.publish(&notices, &left.to_json());
+        if let Some(revision) = renamed.left_revision {
+            let left = ServerMessage::Left {
+                id: None,
+                name: renamed.was.as_str().into(),
+                revision,
+                to: Some(name.as_str().into()),
+                position: None,
+            };
+            sink.publish(&notices, &left.to_json());
+        }
         sink.publish(&notices, &joined.to_json());
         Ok(())
     }

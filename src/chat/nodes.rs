@@ -34,6 +34,9 @@ pub(super) struct MemberEntry {
     /// The name that the person had before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) was: Option<Box<str>>,
+    /// It has followed another part of the person to this name, or has lost the name before: nobody follows it.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub(super) follows: bool,
 }
 
 /// The other nodes, as rooms see them. Calls do not wait.

@@ -20,6 +20,9 @@
 //! suggested (`Aiko 2`), and that is a change of its name as any other. Until then the others do not show that person: its name *waits*. A waiting name is
 //! taken, so that nobody else gets it, and is shown if the other one goes.
 //!
+//! A part moves to another name when its own node says so, and only then. The node of another part of the person, which had the same name, follows: its
+//! part moves, too. Nobody follows a part that has followed, or that has lost its name: so the nodes come to an end.
+//!
 //! The rule depends on the entries alone and not on their order, so nodes come to the same result also after a gap.
 //!
 //! # Changes
@@ -145,7 +148,8 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) struct Renamed {
     pub(super) was: Name,
-    pub(super) left_revision: u64,
+    /// `None`: the person still has the old name on other nodes, which follow.
+    pub(super) left_revision: Option<u64>,
     pub(super) joined_revision: u64,
     /// What the other nodes are told.
     pub(super) entry: MemberEntry,
@@ -270,32 +274,66 @@ impl People {
         Gone::Name(name)
     }
 
-    /// A person of this node goes on under another name, with all its parts. `None`: it is not here. `Some(None)`: the name is not free.
+    /// A person of this node goes on under another name. Those of its parts that are on other nodes follow. `None`: it is not here.
+    /// `Some(None)`: the name is not free.
     pub(super) fn rename(
         &mut self,
         speaker: &Arc<Speaker>,
         name: &Name,
         since: u64,
     ) -> Option<Option<Renamed>> {
-        let was = self.speaking(speaker)?.name.clone();
+        let person = self.speaking(speaker)?;
+        let (was, is_there) = (person.name.clone(), !person.there.is_empty());
+        if is_there {
+            if !self.is_free(name) {
+                return Some(None);
+            }
+            let mover = self.take_here(&was)?;
+            return self.renamed(mover, was, None, name, since).map(Some);
+        }
         let revision = self.revision;
-        let mut person = self.take(&was)?;
+        let mover = self.take(&was)?;
         if !self.is_free(name) {
             // Nobody has seen it.
-            self.insert(person);
+            self.insert(mover);
             self.revision = revision;
             return Some(None);
         }
-        let left_revision = self.revision;
-        person.go_on_as(name, since);
-        let entry = person.entry(Some(&was))?;
-        self.insert(person);
-        Some(Some(Renamed {
+        let left_revision = Some(self.revision);
+        self.renamed(mover, was, left_revision, name, since)
+            .map(Some)
+    }
+
+    fn renamed(
+        &mut self,
+        mut mover: Person,
+        was: Name,
+        left_revision: Option<u64>,
+        name: &Name,
+        since: u64,
+    ) -> Option<Renamed> {
+        mover.go_on_as(name, since);
+        let entry = mover.entry(Some(&was), false)?;
+        self.insert(mover);
+        Some(Renamed {
             was,
             left_revision,
             joined_revision: self.revision,
             entry,
-        }))
+        })
+    }
+
+    /// The part here of a person that has others, as a person of its own that is not in the table.
+    fn take_here(&mut self, name: &Name) -> Option<Person> {
+        let person = self.names.get_mut(name.key())?;
+        let here = person.here.take()?;
+        self.here -= 1;
+        Some(Person {
+            name: person.name.clone(),
+            who: person.who.clone(),
+            here: Some(here),
+            there: Vec::new(),
+        })
     }
 
     /// The lowest number that gives a free name with this stem.
@@ -372,38 +410,77 @@ impl People {
             part,
             is_moderator: entry.is_moderator,
         };
-        let was = entry.was.as_deref().and_then(|was| Name::parse(was).ok());
-        let is_of_part = |person: &Person| person.there.iter().any(|there| there.is_of(part));
-        let before = was.filter(|was| *was != name);
-        let before = before.filter(|was| self.names.get(was.key()).is_some_and(is_of_part));
-        if let Some(was) = before
-            && let Some(mut person) = self.take(&was)
-        {
-            // The whole person goes on under the new name: its nodes follow each other. Here it may be written in another way.
-            let was = person.name.clone();
-            outcome.left(&was, Some(&name), self.revision);
-            person.go_on_as(&name, part.since);
-            person.set_there(there);
-            if person.here.is_some() {
-                outcome.released.push(was.clone());
-                outcome.held.extend(person.entry(Some(&was)));
-            }
-            self.place(person, Some(was), now, &mut outcome);
-            return outcome;
-        }
         self.waiting
             .retain(|person| !person.there.iter().any(|there| there.is_of(part)));
+        let before = entry.was.as_deref().and_then(|was| Name::parse(was).ok());
+        let before = before.filter(|before| before.key() != name.key());
+        let was = before.and_then(|before| self.move_part(&before, &name, part, &mut outcome));
+        let who = Identity {
+            session: entry.person.clone(),
+            address: entry.address,
+        };
         let person = Person {
-            who: Identity {
-                session: entry.person.clone(),
-                address: entry.address,
-            },
-            name,
+            who,
+            name: name.clone(),
             here: None,
             there: vec![there],
         };
-        self.place(person, None, now, &mut outcome);
+        self.place(person, was.clone(), now, &mut outcome);
+        if let Some(was) = was.filter(|_| !entry.follows) {
+            self.follow(&was, &name, part.since, &mut outcome);
+        }
         outcome
+    }
+
+    /// A person has got another name on another node: its part here, which has had the same one, follows.
+    fn follow(&mut self, was: &Name, name: &Name, since: u64, outcome: &mut Outcome) {
+        let person = self.names.get(was.key());
+        let session = person.and_then(|person| person.who.session.clone());
+        let target = self.names.get(name.key());
+        let is_own = |target: &Person| session.is_some_and(|session| target.is_of(&session));
+        if !target.is_some_and(|target| target.here.is_none() && is_own(target)) {
+            return;
+        }
+        let Some(mut mover) = self.take_here(was) else {
+            return;
+        };
+        let is_gone = self.names.get(was.key()).is_some_and(Person::is_nowhere);
+        if is_gone && let Some(gone) = self.take(was) {
+            outcome.left(&gone.name, Some(name), self.revision);
+        }
+        if let Some(target) = self.names.get_mut(name.key())
+            && let Some(mut here) = mover.here.take()
+        {
+            here.part.since = since;
+            target.here = Some(here);
+            self.here += 1;
+            let written = target.name.clone();
+            target.write(&written);
+            outcome.released.push(was.clone());
+            outcome.held.extend(target.entry(Some(was), true));
+        }
+    }
+
+    /// A part on another node has another name now. Returns the name that it had, as members know it.
+    fn move_part(
+        &mut self,
+        before: &Name,
+        name: &Name,
+        part: Part,
+        outcome: &mut Outcome,
+    ) -> Option<Name> {
+        let person = self.names.get_mut(before.key())?;
+        let count = person.there.len();
+        person.there.retain(|there| !there.is_of(part));
+        if person.there.len() == count {
+            return None;
+        }
+        let was = person.name.clone();
+        if person.is_nowhere() {
+            self.take(&was);
+            outcome.left(&was, Some(name), self.revision);
+        }
+        Some(was)
     }
 
     /// Another node does not hold the entry of this name any more; or this node has released one, and names that have waited for it can come.
@@ -472,6 +549,10 @@ impl People {
         let Some(same) = self.names.get_mut(person.name.key()) else {
             return;
         };
+        // What a node holds now takes the place of what it has held.
+        for there in &person.there {
+            same.there.retain(|old| !old.is_of(there.part));
+        }
         let before = same.name.clone();
         let is_written_anew = person.name != before && person.age() <= same.age();
         let name = match is_written_anew {
@@ -487,7 +568,7 @@ impl People {
         person.there.iter().for_each(|there| same.set_there(*there));
         same.write(&name);
         if is_here || is_written_anew {
-            outcome.held.extend(same.entry(was));
+            outcome.held.extend(same.entry(was, true));
         }
         if is_written_anew && let Some(person) = self.take(&before) {
             outcome.left(&before, Some(&name), self.revision);
@@ -521,7 +602,7 @@ impl People {
             there: Vec::new(),
         };
         person.go_on_as(&name, now);
-        outcome.held.extend(person.entry(Some(&was)));
+        outcome.held.extend(person.entry(Some(&was), true));
         outcome.goes_on(&was, Some(&name));
         self.insert(person);
         outcome.joined(&name, Some(was), self.revision);
@@ -642,13 +723,10 @@ impl Person {
         if let Some(here) = &mut self.here {
             here.part.since = since;
         }
-        for there in &mut self.there {
-            there.part.since = since;
-        }
     }
 
-    /// What the other nodes are told of the part here.
-    pub(super) fn entry(&self, was: Option<&Name>) -> Option<MemberEntry> {
+    /// What the other nodes are told of the part here. `follows`: nobody follows it to this name.
+    pub(super) fn entry(&self, was: Option<&Name>, follows: bool) -> Option<MemberEntry> {
         let here = self.here.as_ref()?;
         Some(MemberEntry {
             name: self.name.as_str().into(),
@@ -658,6 +736,7 @@ impl Person {
             address: self.who.address,
             is_moderator: here.speaker.is_moderator,
             was: was.map(|was| was.as_str().into()),
+            follows,
         })
     }
 }

@@ -377,7 +377,7 @@ impl RoomDirectory {
                 .connection
                 .and_then(|connection| here.add_tab(visitor.tab, connection));
             let speaker = here.speaker.clone();
-            if let Some(entry) = person.entry(None) {
+            if let Some(entry) = person.entry(None, false) {
                 self.nodes.hold_member(room, &person.name, &entry);
             }
             Some(Ok(Entered {
@@ -431,7 +431,8 @@ impl RoomDirectory {
         let renamed = self.with_room(room, |locked| {
             let renamed = locked.people.rename(speaker, name, now)?;
             if let Some(renamed) = &renamed {
-                self.changes.fetch_add(2, Ordering::Relaxed);
+                let changes = 1 + u64::from(renamed.left_revision.is_some());
+                self.changes.fetch_add(changes, Ordering::Relaxed);
                 self.hold_again(room, locked, [&renamed.entry], [&renamed.was]);
             }
             Some(renamed)
@@ -1288,7 +1289,10 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(renamed.was, name("Aiko"));
-        assert_eq!((renamed.left_revision, renamed.joined_revision), (2, 3));
+        assert_eq!(
+            (renamed.left_revision, renamed.joined_revision),
+            (Some(2), 3)
+        );
         assert_eq!(aiko.name(), name("Bo"));
         assert_eq!(
             join(&rooms, "lobby", "AIKO"),

@@ -176,7 +176,9 @@ impl Nodes {
                 joined_revision,
                 ..
             } = renamed;
-            node.read(&left(&was, left_revision));
+            if let Some(left_revision) = left_revision {
+                node.read(&left(&was, left_revision));
+            }
             node.read(&joined(&name, joined_revision));
         }
     }
@@ -222,7 +224,7 @@ impl Nodes {
     /// Everything has come everywhere.
     fn settle(&mut self) {
         let count = self.nodes.len();
-        for _ in 0..10_000 {
+        for _ in 0..100 {
             let mut is_done = true;
             for node in 0..count {
                 while self.publish(node) {
@@ -385,6 +387,22 @@ fn person_whose_name_is_written_in_two_ways_has_one_of_them_and_leaves_under_it(
     nodes.settle();
     assert_eq!(nodes.agreed(), ["Chie"]);
     assert_eq!(nodes.nodes[0].members[1].speaker.name().as_str(), "Chie");
+}
+
+#[test]
+fn node_that_ends_before_it_has_followed_a_new_name_leaves_nobody_behind() {
+    let mut nodes = Nodes::start(3);
+    assert!(nodes.enter(2, "Aiko", Some("a")));
+    nodes.settle();
+    assert!(nodes.enter(1, "Aiko", Some("a")));
+    nodes.settle();
+    nodes.rename(1, 1, "Aki");
+    nodes.end(2);
+    nodes.settle();
+    assert_eq!(nodes.agreed(), ["Aki"]);
+    nodes.leave(1, 1);
+    nodes.settle();
+    assert!(nodes.agreed().is_empty());
 }
 
 #[test]
