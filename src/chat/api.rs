@@ -108,10 +108,13 @@ impl Api {
         for message in &followed.messages {
             insist(|| publisher.publish(&followed.notices, message).is_ok());
         }
-        for connection in &followed.nameless {
-            let reason = "another member has this name";
+        for connection in &followed.outside {
+            let reason = "the room has changed on another server: enter it again";
             let close = (CloseCode::TRY_AGAIN_LATER, reason);
             insist(|| publisher.close(*connection, close).is_ok());
+        }
+        for connection in &followed.removed {
+            self.close_removed(*connection);
         }
     }
 

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use super::message_rate::Wait;
 use super::names::Name;
 use super::protocol::{ErrorCode, ErrorReply, ServerMessage};
 use super::room::RoomDirectory;
 use super::sessions::SessionKey;
+use super::speaker::Silence;
 use crate::server::{ConnectionId, Replay};
 
 /// The effects of a connection; the server's context implements them. `topic` is the server's
@@ -57,6 +59,16 @@ pub(super) fn session_key(rooms: &RoomDirectory) -> Result<&SessionKey, Box<Erro
         return Ok(key);
     }
     Ok(rooms.session_key_or(random()?))
+}
+
+/// Why a person may not write now.
+pub(super) fn silenced(silence: Silence) -> Box<ErrorReply<'static>> {
+    match silence {
+        Silence::Wait(Wait::Rate(wait)) => ErrorReply::of(ErrorCode::TooFast).with_wait(wait),
+        Silence::Wait(Wait::SlowMode(wait)) => ErrorReply::of(ErrorCode::SlowMode).with_wait(wait),
+        Silence::Muted(left) => ErrorReply::of(ErrorCode::Muted).with_wait(left),
+        Silence::Removed => ErrorReply::of(ErrorCode::Removed),
+    }
 }
 
 pub(super) fn left<'a>(name: &'a Name, revision: u64, id: Id<'a>) -> ServerMessage<'a> {

@@ -344,7 +344,7 @@ impl Handler for Chat {
 
     fn timer(&self, session: &mut Session, _: u32, context: &mut Context<'_>) {
         if let Kind::Chat(member) = &mut session.0 {
-            member.look_at_password(&self.rooms, &mut self.outlet(context));
+            member.look_at_password(now(), &self.rooms, &mut self.outlet(context));
         }
     }
 

@@ -26,9 +26,8 @@ use std::sync::Arc;
 
 use super::access::Rights;
 use super::characters::is_visible;
-use super::effects::{Done, Id, Sink, left, random, session_key};
+use super::effects::{Done, Id, Sink, left, random, session_key, silenced};
 use super::list_budget::ListBudget;
-use super::message_rate::Wait;
 use super::moderating::{Place, moderate};
 use super::names::Name;
 use super::passwords::{HashedPassword, Outcome, Verdict, Work};
@@ -41,7 +40,7 @@ use super::room::{Moderator, NameTaken, NotEntered, RoomDirectory, Roster, SetTo
 use super::rules::{Creation, Entrance, TOPIC_PREFIX};
 use super::sanctions::Identity;
 use super::sessions::{Person, Session, is_signed, person_of_account, person_of_secret};
-use super::speaker::{Silence, Speaker};
+use super::speaker::Speaker;
 use crate::server::{ConnectionId, Gap, Replay, Replayed};
 
 /// A connection to a room of the chat: some 100 bytes, and some more in the room.
@@ -438,7 +437,7 @@ impl Member {
                     sink,
                 )
             }
-            _ => self.created(entering, visibility, None, rooms, sink),
+            _ => self.created(entering, visibility, None, time, rooms, sink),
         }
     }
 
@@ -447,6 +446,7 @@ impl Member {
         mut entering: Entering,
         visibility: Visibility,
         password: Option<Arc<HashedPassword>>,
+        time: u64,
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
@@ -456,6 +456,7 @@ impl Member {
             password,
             key: random()?,
             secret: random()?,
+            at: time,
         };
         if !rooms.create(&self.room, creation) {
             sink.refuse_join();
@@ -530,7 +531,12 @@ impl Member {
     }
 
     /// Goes on with the request to enter, if the thread has done its work.
-    pub(super) fn look_at_password(&mut self, rooms: &RoomDirectory, sink: &mut impl Sink) {
+    pub(super) fn look_at_password(
+        &mut self,
+        time: u64,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) {
         let State::Asking(asking) = &self.state else {
             return;
         };
@@ -546,10 +552,10 @@ impl Member {
         let id = entering.id.clone();
         let done = match (outcome, create) {
             (Some(Outcome::Hashed(hashed)), Some(visibility)) => {
-                self.created(entering, visibility, Some(hashed), rooms, sink)
+                self.created(entering, visibility, Some(hashed), time, rooms, sink)
             }
             (Some(Outcome::Compared(true)), None) => {
-                rooms.admit(&self.room, &entering.topic, &entering.who);
+                rooms.admit(&self.room, &entering.topic, &entering.who, time);
                 self.begin(entering, rooms, sink)
             }
             (Some(Outcome::Compared(false)), _) => refused_join(ErrorCode::PasswordWrong, sink)
@@ -877,16 +883,6 @@ fn refused_entry(not_entered: NotEntered) -> Box<ErrorReply<'static>> {
     match not_entered {
         NotEntered::Taken(name_taken) => taken(name_taken),
         NotEntered::Changed => ErrorReply::of(ErrorCode::Busy),
-    }
-}
-
-/// Why a person may not write now.
-fn silenced(silence: Silence) -> Box<ErrorReply<'static>> {
-    match silence {
-        Silence::Wait(Wait::Rate(wait)) => ErrorReply::of(ErrorCode::TooFast).with_wait(wait),
-        Silence::Wait(Wait::SlowMode(wait)) => ErrorReply::of(ErrorCode::SlowMode).with_wait(wait),
-        Silence::Muted(left) => ErrorReply::of(ErrorCode::Muted).with_wait(left),
-        Silence::Removed => ErrorReply::of(ErrorCode::Removed),
     }
 }
 

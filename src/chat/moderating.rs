@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::effects::{Done, Id, Sink, left, random};
+use super::effects::{Done, Id, Sink, left, random, silenced};
 use super::invitations::INVITATION_SECONDS_MAX;
 use super::names::Name;
 use super::protocol::{ErrorCode, ErrorReply, Moderation, ServerMessage};
@@ -119,6 +119,9 @@ fn delete<'a>(position: Cow<'a, str>, place: &Place<'_>) -> Outcome<'a> {
     if !place.rooms.is_moderator(place.room, place.by) {
         return Err(not_moderated(NotModerated::Forbidden));
     }
+    // It may make an engine write the room's history anew, so it counts as a message.
+    let counted = place.speaker.publish(place.time, place.rooms.message_rate);
+    counted.map_err(silenced)?;
     Ok(Told {
         target: Some(position),
         ..Told::default()
@@ -127,7 +130,9 @@ fn delete<'a>(position: Cow<'a, str>, place: &Place<'_>) -> Outcome<'a> {
 
 fn slow<'a>(seconds: u64, place: &Place<'_>) -> Outcome<'a> {
     let seconds = bounded(seconds, SLOW_SECONDS_MAX)?;
-    let set = place.rooms.set_slow(place.room, place.by, seconds);
+    let set = place
+        .rooms
+        .set_slow(place.room, place.by, seconds, place.time);
     set.map_err(not_moderated)?;
     Ok(Told {
         seconds: Some(seconds),
@@ -137,7 +142,9 @@ fn slow<'a>(seconds: u64, place: &Place<'_>) -> Outcome<'a> {
 
 fn revoke<'a>(place: &Place<'_>) -> Outcome<'a> {
     let key = random()?;
-    let revoked = place.rooms.revoke_invitations(place.room, place.by, key);
+    let revoked = place
+        .rooms
+        .revoke_invitations(place.room, place.by, key, place.time);
     revoked.map_err(not_moderated)?;
     Ok(Told::default())
 }

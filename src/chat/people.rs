@@ -227,6 +227,12 @@ impl People {
         Arc::ptr_eq(&here.speaker, speaker).then_some(person)
     }
 
+    /// The persons of this node.
+    pub(super) fn members_here(&self) -> impl Iterator<Item = (&Person, &Here)> {
+        let persons = self.names.values();
+        persons.filter_map(|person| Some((person, person.here.as_ref()?)))
+    }
+
     /// A person is on this node from now on. Its name is free, or it has it already on other nodes. Returns whether the name is new.
     pub(super) fn enter(&mut self, name: &Name, who: Identity, here: Here) -> bool {
         if let Some(person) = self.names.get_mut(name.key()) {
@@ -272,6 +278,27 @@ impl People {
         }
         self.take(&name);
         Gone::Name(name)
+    }
+
+    /// Removes a person from this node, with all its connections, which are returned.
+    pub(super) fn remove_here(
+        &mut self,
+        speaker: &Arc<Speaker>,
+        outcome: &mut Outcome,
+    ) -> Vec<ConnectionId> {
+        let here = self
+            .speaking(speaker)
+            .and_then(|person| person.here.as_ref());
+        let connections = here.map(Here::connections).unwrap_or_default();
+        match self.remove_connection(speaker, None) {
+            Gone::Nothing => {}
+            Gone::Part(name) => outcome.released.push(name),
+            Gone::Name(name) => {
+                outcome.left(&name, None, self.revision);
+                outcome.released.push(name);
+            }
+        }
+        connections
     }
 
     /// A person of this node goes on under another name. Those of its parts that are on other nodes follow. `None`: it is not here.
@@ -377,12 +404,6 @@ impl People {
 
 #[cfg(test)]
 impl People {
-    /// The persons of this node.
-    pub(super) fn members_here(&self) -> impl Iterator<Item = (&Person, &Here)> {
-        let persons = self.names.values();
-        persons.filter_map(|person| Some((person, person.here.as_ref()?)))
-    }
-
     pub(super) fn looked_up(&self) -> usize {
         self.looked_up.get()
     }

@@ -28,6 +28,8 @@
 //! ([`RoomDirectory::apply`]). So all nodes have the names of all. Each node tells its own members of each change, with revisions of its own: in a
 //! room of the server that the nodes do not share ([`RoomDirectory::notices`]). A room exists on each node while it has members on any.
 //!
+//! The rules of a room and its topic are facts that all nodes learn (`nodes.rs`): [`RoomDirectory::keep_changes`] tells those of this node.
+//!
 //! # Revisions
 //!
 //! Workers exchange messages in batches. So "Aiko left" (from one worker) and "Aiko joined"
@@ -50,13 +52,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::first_by_name::FirstByName;
 use super::message_rate::MessageRate;
 use super::names::{Name, Stem};
-use super::nodes::{MemberEntry, Nodes, Told, What};
+use super::nodes::{Fact, MemberEntry, Nodes, Notice, Told, What};
 use super::passwords::PasswordThread;
 use super::people::{Gone, Here, NameChange, NameList, Outcome, Part, People, Person, Renamed};
 use super::protocol::Visibility;
-use super::room_record::{RoomRecord, Shelf, TopicRecord};
-use super::rules::{Creation, Entrance, PRIVATE_PREFIX, Rules, TOPIC_PREFIX};
-use super::sanctions::{Identity, Sanction};
+use super::room_record::{Bytes, RoomRecord, Shelf, TopicRecord};
+use super::rules::{Creation, Entrance, PRIVATE_PREFIX, Rules, TOPIC_PREFIX, Untold};
+use super::sanctions::{Age, Identity, Sanction};
 use super::sessions::SessionKey;
 use super::speaker::Speaker;
 use crate::server::{ConnectionId, Records};
@@ -123,6 +125,10 @@ pub(super) struct ChatRoom {
     topic_revision: u64,
     /// It is not as it was kept.
     is_topic_changed: bool,
+    /// The other nodes do not know it yet.
+    is_topic_untold: bool,
+    /// Nobody has looked for what other nodes have decided of it.
+    is_new: bool,
     rules: Rules,
     /// Since this change of the directory the room is created and has no members.
     empty_since: Option<u64>,
@@ -195,8 +201,11 @@ pub(super) struct Followed {
     pub(super) notices: Box<str>,
     /// The messages as JSON, in their order.
     pub(super) messages: Vec<String>,
-    /// Connections whose name another person has, and for which there is no other one.
-    pub(super) nameless: Vec<ConnectionId>,
+    /// Connections of persons that a moderator has removed.
+    pub(super) removed: Vec<ConnectionId>,
+    /// Connections that are not in the room any more: another person has their name, and there is no other one; or another room has the name of the
+    /// room.
+    pub(super) outside: Vec<ConnectionId>,
 }
 
 /// A person has left with its last connection.
@@ -262,11 +271,11 @@ impl RoomDirectory {
     }
 
     /// Somebody has shown the password of the room with this topic.
-    pub(super) fn admit(&self, room: &str, topic: &str, who: &Identity) {
+    pub(super) fn admit(&self, room: &str, topic: &str, who: &Identity, now: u64) {
         self.with_room(room, |room| {
             if room.rules.private_topic() == Some(topic) {
                 room.rules.guesses.right(who);
-                room.rules.admit(who.session.clone());
+                room.rules.admit(who.session.clone(), now);
             }
         });
     }
@@ -345,7 +354,7 @@ impl RoomDirectory {
         visitor: Visitor<'_>,
         now: u64,
     ) -> Result<Entered, NotEntered> {
-        let entered = self.in_open_room(room, |locked| {
+        let entered = self.in_open_room(room, now, |locked| {
             if !locked.has_topic(topic) {
                 return Some(Err(NotEntered::Changed));
             }
@@ -444,30 +453,195 @@ impl RoomDirectory {
     /// What another node holds has changed; or this node has released something. `now`: milliseconds since 1970-01-01 UTC.
     pub(super) fn apply(&self, told: &Told<'_>, now: u64) -> Option<Followed> {
         let Told { node, room, what } = told;
+        let room: &str = room;
         match what {
-            // It is in the table already.
-            What::MemberHeld(_) if *node == self.nodes.this() => None,
-            What::MemberHeld(entry) => Some(self.in_open_room(room, |locked| {
+            // It is known already.
+            What::MemberHeld(_) | What::Fact(_) if *node == self.nodes.this() => None,
+            What::Fact(Fact::Created(record)) => self.learn_created(room, *node, record, now),
+            What::Fact(fact) => self.learn(room, *node, fact, now),
+            What::Orphaned(fact) => {
+                self.adopt(room, fact);
+                None
+            }
+            What::Removed(parts) => self.remove_parts(room, parts),
+            What::Ended(secret) => {
+                self.end_elsewhere(room, *secret);
+                None
+            }
+            What::MemberHeld(entry) => Some(self.in_open_room(room, now, |locked| {
                 self.follow(room, locked, |people| people.held(*node, entry, now))
             })),
-            What::MemberReleased(key) => {
-                let shared = self.find(room)?;
-                let (followed, ended) = {
-                    let mut locked = lock(&shared);
-                    if locked.ended {
-                        return None;
-                    }
-                    let released = |people: &mut People| people.released(*node, key, now);
-                    let followed = self.follow(room, &mut locked, released);
-                    (followed, locked.ended)
-                };
-                if ended {
-                    self.discard(room, &shared);
-                }
-                self.end_longest_empty();
-                Some(followed)
-            }
+            What::MemberReleased(key) => self.in_room(room, |locked| {
+                self.follow(room, locked, |people| people.released(*node, key, now))
+            }),
         }
+    }
+
+    /// Another node has created a room, or knows one of this name.
+    fn learn_created(
+        &self,
+        name: &str,
+        node: u64,
+        record: &RoomRecord,
+        now: u64,
+    ) -> Option<Followed> {
+        loop {
+            let created = ChatRoom::new(self.changes.load(Ordering::Relaxed));
+            let shared = match self.find(name) {
+                Some(shared) => shared,
+                None => {
+                    let mut created = created;
+                    created.rules.learn_created(record);
+                    self.recall(name, &mut created, now);
+                    match self.add_created(name, created) {
+                        true => return None,
+                        false => continue,
+                    }
+                }
+            };
+            let (followed, is_listed) = {
+                let mut room = lock(&shared);
+                if room.ended {
+                    drop(room);
+                    self.discard(name, &shared);
+                    continue;
+                }
+                let before = room.topic(name);
+                let age = room.rules.learn_created(record);
+                self.learned(name, node, age, &Fact::Created(Box::new(record.clone())));
+                let is_other = room.topic(name) != before;
+                let followed = is_other.then(|| self.put_outside(name, &mut room, &before));
+                self.keep_changes(name, &mut room);
+                (followed, room.rules.visibility() == Visibility::Listed)
+            };
+            if let Some(known) = lock(&self.directory).get_mut(name)
+                && Arc::ptr_eq(&known.room, &shared)
+            {
+                known.is_listed = is_listed;
+            }
+            return followed;
+        }
+    }
+
+    /// Another node has decided something of the rules of a room.
+    fn learn(&self, name: &str, node: u64, fact: &Fact, now: u64) -> Option<Followed> {
+        self.in_room(name, |room| {
+            let age = room.learn(fact, now);
+            self.learned(name, node, age, fact);
+            match fact {
+                Fact::Sanction(sanction) if age == Age::Newer => {
+                    let who = Identity {
+                        session: sanction.person.clone(),
+                        address: sanction.address,
+                    };
+                    match sanction.is_ban {
+                        true if sanction.until > now => self.remove_banned(name, room, &who),
+                        true => None,
+                        false => {
+                            room.mute(&who, sanction.until);
+                            None
+                        }
+                    }
+                }
+                _ => None,
+            }
+        })?
+    }
+
+    /// A room begins on this node: what the nodes have decided of it may have come before.
+    fn recall(&self, name: &str, room: &mut ChatRoom, now: u64) {
+        for fact in self.nodes.facts(name) {
+            room.learn(&fact, now);
+        }
+    }
+
+    /// This node does not hold what another one has decided later, nor what a node before it holds.
+    fn learned(&self, name: &str, node: u64, age: Age, fact: &Fact) {
+        match age {
+            Age::Newer => self.nodes.release(name, fact),
+            Age::Same if node < self.nodes.this() => self.nodes.release(name, fact),
+            Age::Same | Age::Older => {}
+        }
+    }
+
+    /// The last node that has held a fact has ended: this one holds it, if it is still so.
+    fn adopt(&self, name: &str, fact: &Fact) {
+        self.with_room(name, |room| {
+            if room.facts().contains(fact) {
+                self.nodes.hold(name, fact);
+            }
+        });
+    }
+
+    /// A moderator on another node has removed a person.
+    fn remove_parts(&self, name: &str, parts: &[(u64, u64)]) -> Option<Followed> {
+        let this = self.nodes.this();
+        let is_removed = |_: &Person, here: &Here| parts.contains(&(this, here.part.id));
+        self.in_room(name, |room| self.remove_from(name, room, is_removed))
+    }
+
+    /// A person that is banned has entered on this node before the node knew of it.
+    fn remove_banned(&self, name: &str, room: &mut ChatRoom, who: &Identity) -> Option<Followed> {
+        let is_banned = |person: &Person, here: &Here| {
+            who.session.is_some() && person.who.is_same_person(who) && !here.speaker.is_moderator
+        };
+        Some(self.remove_from(name, room, is_banned))
+    }
+
+    /// Removes persons of this node. Their connections are to be closed.
+    fn remove_from(
+        &self,
+        name: &str,
+        room: &mut ChatRoom,
+        is_removed: impl Fn(&Person, &Here) -> bool,
+    ) -> Followed {
+        let members = room.people.members_here();
+        let removed = members.filter(|(person, here)| is_removed(person, here));
+        let speakers: Vec<_> = removed.map(|(_, here)| here.speaker.clone()).collect();
+        let mut connections = Vec::new();
+        let followed = self.follow(name, room, |people| {
+            let mut outcome = Outcome::default();
+            for speaker in &speakers {
+                speaker.remove();
+                connections.extend(people.remove_here(speaker, &mut outcome));
+            }
+            outcome
+        });
+        Followed {
+            removed: connections,
+            ..followed
+        }
+    }
+
+    /// The room has another name of the server's now: its members on this node are subscribed to the one before, and must enter again.
+    fn put_outside(&self, name: &str, room: &mut ChatRoom, before: &str) -> Followed {
+        let followed = self.remove_from(name, room, |_, _| true);
+        Followed {
+            notices: self.notices(before).into(),
+            outside: followed.removed,
+            removed: Vec::new(),
+            ..followed
+        }
+    }
+
+    /// Another node had too many created rooms without members, and has ended this one.
+    fn end_elsewhere(&self, name: &str, secret: Bytes<16>) {
+        self.in_room(name, |room| {
+            if !room.rules.has_secret(secret) {
+                return;
+            }
+            if let Some(order) = room.empty_since {
+                lock(&self.empty).remove(&order);
+                self.end(name, room);
+                self.shelf.remove_room(name);
+            } else if self.nodes.are_there() {
+                // Somebody has entered it here meanwhile: the others learn it again.
+                for fact in room.facts() {
+                    self.nodes.release(name, &fact);
+                    self.nodes.hold(name, &fact);
+                }
+            }
+        });
     }
 
     /// Changes the names because of another node.
@@ -498,7 +672,8 @@ impl RoomDirectory {
         Followed {
             notices: self.notices(&room.topic(name)).into(),
             messages: told.map(NameChange::to_json).collect(),
-            nameless: outcome.nameless,
+            outside: outcome.nameless,
+            ..Followed::default()
         }
     }
 
@@ -560,6 +735,7 @@ impl RoomDirectory {
             };
             room.topic = (!text.is_empty()).then(set);
             room.is_topic_changed = true;
+            room.is_topic_untold = true;
             revision
         })
     }
@@ -599,7 +775,7 @@ impl RoomDirectory {
         banned_until: Option<u64>,
         now: u64,
     ) -> Result<Removed, NotModerated> {
-        let (speaker, removed) = self.moderate(room, by, |room| {
+        let (speaker, removed, parts) = self.moderate(room, by, |room| {
             let person = room.named(name, by)?;
             let here = person.here.as_ref();
             let speaker = here.map(|here| here.speaker.clone());
@@ -611,12 +787,20 @@ impl RoomDirectory {
                 connections: here.map(Here::connections).unwrap_or_default(),
                 left_revision: None,
             };
+            let parts = person.there.iter();
+            let parts: Vec<_> = parts
+                .map(|there| (there.part.node, there.part.id))
+                .collect();
             let who = person.who.clone();
             if let Some(until) = banned_until {
                 room.rules.sanction(&who, Sanction::Ban, until, now);
             }
-            Ok((speaker, removed))
+            Ok((speaker, removed, parts))
         })?;
+        if !parts.is_empty() {
+            let room = room.into();
+            self.nodes.send(&Notice::Removed { room, parts });
+        }
         let departed = speaker.and_then(|speaker| self.leave(room, &speaker, None));
         Ok(Removed {
             left_revision: departed.map(|departed| departed.revision),
@@ -630,9 +814,10 @@ impl RoomDirectory {
         room: &str,
         by: Moderator<'_>,
         seconds: u64,
+        now: u64,
     ) -> Result<(), NotModerated> {
         self.moderate(room, by, |room| {
-            room.rules.set_slow_seconds(seconds);
+            room.rules.set_slow_seconds(seconds, now);
             Ok(())
         })
     }
@@ -655,10 +840,13 @@ impl RoomDirectory {
         room: &str,
         by: Moderator<'_>,
         key: [u8; 32],
+        now: u64,
     ) -> Result<(), NotModerated> {
-        self.moderate(room, by, |room| match room.rules.revoke_invitations(key) {
-            true => Ok(()),
-            false => Err(NotModerated::NotPrivate),
+        self.moderate(room, by, |room| {
+            match room.rules.revoke_invitations(key, now) {
+                true => Ok(()),
+                false => Err(NotModerated::NotPrivate),
+            }
         })
     }
 
@@ -735,8 +923,38 @@ impl RoomDirectory {
         Some(result)
     }
 
-    /// Keeps a created room, if there is something new in it.
+    /// The same for a call after which the room may have ended.
+    fn in_room<T>(&self, name: &str, call: impl FnOnce(&mut ChatRoom) -> T) -> Option<T> {
+        let shared = self.find(name)?;
+        let (result, ended) = {
+            let mut room = lock(&shared);
+            if room.ended {
+                return None;
+            }
+            let result = call(&mut room);
+            if !room.ended {
+                self.keep_changes(name, &mut room);
+            }
+            (result, room.ended)
+        };
+        if ended {
+            self.discard(name, &shared);
+        }
+        self.end_longest_empty();
+        Some(result)
+    }
+
+    /// Tells the other nodes what this one has decided, and keeps a created room, if there is something new in it.
     fn keep_changes(&self, name: &str, room: &mut ChatRoom) {
+        for untold in room.rules.take_untold() {
+            match untold {
+                Untold::Fact(fact) => self.nodes.hold(name, &fact),
+                Untold::Over(fact) => self.nodes.release(name, &fact),
+            }
+        }
+        if std::mem::take(&mut room.is_topic_untold) {
+            self.nodes.hold(name, &Fact::Topic(room.topic_record()));
+        }
         let is_topic_changed = std::mem::take(&mut room.is_topic_changed);
         if room.rules.take_changed() || is_topic_changed {
             self.shelf.put_room(name, || room.record());
@@ -745,11 +963,14 @@ impl RoomDirectory {
 
     /// Calls `enter` with the room of this name: with a new one if there is none, or if the last
     /// member of the existing one is just leaving.
-    fn in_open_room<T>(&self, room: &str, enter: impl FnOnce(&mut ChatRoom) -> T) -> T {
+    fn in_open_room<T>(&self, room: &str, now: u64, enter: impl FnOnce(&mut ChatRoom) -> T) -> T {
         loop {
             let shared = self.find_or_new(room);
             let mut locked = lock(&shared);
             if !locked.ended {
+                if std::mem::take(&mut locked.is_new) {
+                    self.recall(room, &mut locked, now);
+                }
                 let entered = enter(&mut locked);
                 // A new room that was not entered after all does not stay.
                 locked.ended = locked.people.is_empty() && !locked.rules.is_created();
@@ -777,7 +998,9 @@ impl RoomDirectory {
         }
         // An earlier room of this name has ended, and its changes are counted.
         let revision = self.changes.load(Ordering::Relaxed);
-        let shared = SharedRoom::new(Mutex::new(ChatRoom::new(revision)));
+        let mut begun = ChatRoom::new(revision);
+        begun.is_new = true;
+        let shared = SharedRoom::new(Mutex::new(begun));
         let known = Known {
             room: shared.clone(),
             is_listed: true,
@@ -790,11 +1013,21 @@ impl RoomDirectory {
     /// number of this change.
     fn emptied(&self, name: &str, room: &mut ChatRoom, order: u64) {
         if !room.rules.is_created() {
-            room.ended = true;
+            self.end(name, room);
             return;
         }
         room.empty_since = Some(order);
         lock(&self.empty).insert(order, name.into());
+    }
+
+    /// The room ends, and this node does not hold anything of it any more.
+    fn end(&self, name: &str, room: &mut ChatRoom) {
+        room.ended = true;
+        if self.nodes.are_there() {
+            for fact in room.facts() {
+                self.nodes.release(name, &fact);
+            }
+        }
     }
 
     /// Ends created rooms without members, if there are too many.
@@ -814,8 +1047,12 @@ impl RoomDirectory {
             let mut room = lock(&shared);
             // Somebody may have entered meanwhile.
             if room.empty_since == Some(order) {
-                room.ended = true;
+                self.end(&name, &mut room);
                 self.shelf.remove_room(&name);
+                if let Some(secret) = room.rules.secret() {
+                    let room = name.clone();
+                    self.nodes.send(&Notice::Ended { room, secret });
+                }
             }
             room.ended
         };
@@ -837,6 +1074,21 @@ impl RoomDirectory {
     }
 }
 
+impl SetTopic {
+    /// `None`: the text is empty, or nobody can have this name.
+    fn of(record: &TopicRecord) -> Option<SetTopic> {
+        if record.text.is_empty() {
+            return None;
+        }
+        Some(SetTopic {
+            by: Name::parse(&record.by).ok()?,
+            text: record.text.clone(),
+            time: record.time,
+            revision: record.revision,
+        })
+    }
+}
+
 /// A poisoned lock is used: no other code runs under it, and its steps do not panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -849,6 +1101,8 @@ impl ChatRoom {
             topic: None,
             topic_revision: 0,
             is_topic_changed: false,
+            is_topic_untold: false,
+            is_new: false,
             rules: Rules::default(),
             empty_since: None,
             ended: false,
@@ -858,16 +1112,8 @@ impl ChatRoom {
     /// A created room that was kept, without members.
     fn kept(mut record: RoomRecord) -> ChatRoom {
         let topic = record.topic.take();
-        let set = |topic: TopicRecord| {
-            Some(SetTopic {
-                by: Name::parse(&topic.by).ok()?,
-                text: topic.text,
-                time: topic.time,
-                revision: topic.revision,
-            })
-        };
         ChatRoom {
-            topic: topic.and_then(set).map(Arc::new),
+            topic: topic.as_ref().and_then(SetTopic::of).map(Arc::new),
             topic_revision: record.topic_revision,
             rules: Rules::kept(record),
             ..ChatRoom::new(0)
@@ -876,17 +1122,60 @@ impl ChatRoom {
 
     /// What is kept of it. `None`: nobody has created it.
     fn record(&self) -> Option<RoomRecord> {
-        let topic = |topic: &Arc<SetTopic>| TopicRecord {
-            text: topic.text.clone(),
-            by: topic.by.as_str().into(),
-            time: topic.time,
-            revision: topic.revision,
-        };
         Some(RoomRecord {
-            topic: self.topic.as_ref().map(topic),
+            topic: self.topic.is_some().then(|| self.topic_record()),
             topic_revision: self.topic_revision,
             ..self.rules.record()?
         })
+    }
+
+    fn topic_record(&self) -> TopicRecord {
+        let topic = self.topic.as_ref();
+        TopicRecord {
+            text: topic.map(|topic| topic.text.clone()).unwrap_or_default(),
+            by: topic
+                .map(|topic| topic.by.as_str().into())
+                .unwrap_or_default(),
+            time: topic.map_or(0, |topic| topic.time),
+            revision: self.topic_revision,
+        }
+    }
+
+    /// Everything that another node must know to have the same room, without the members.
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts = self.rules.facts();
+        if self.topic_revision > 0 {
+            facts.push(Fact::Topic(self.topic_record()));
+        }
+        facts
+    }
+
+    /// Another node has decided something, but that the room was created.
+    fn learn(&mut self, fact: &Fact, now: u64) -> Age {
+        match fact {
+            Fact::Created(_) => Age::Older,
+            Fact::Admitted(admitted) => self.rules.learn_admitted(admitted),
+            Fact::Sanction(sanction) => self.rules.learn_sanction(sanction, now),
+            Fact::Slow(slow) => self.rules.learn_slow(*slow),
+            Fact::Topic(topic) => self.learn_topic(topic),
+        }
+    }
+
+    /// Another node has set the topic. Of two with the same number the earlier one counts, as it does for most members.
+    fn learn_topic(&mut self, record: &TopicRecord) -> Age {
+        let known = self.topic_record();
+        if (record.revision, known.time) == (known.revision, record.time) {
+            return Age::Same;
+        }
+        let is_newer = record.revision > known.revision
+            || (record.revision == known.revision && record.time < known.time);
+        if !is_newer {
+            return Age::Older;
+        }
+        self.topic = SetTopic::of(record).map(Arc::new);
+        self.topic_revision = record.revision;
+        self.is_topic_changed = true;
+        Age::Newer
     }
 
     fn roster(&mut self) -> Roster {
@@ -926,6 +1215,15 @@ impl ChatRoom {
         }
     }
 
+    /// Nobody of this node with this identity writes until then.
+    fn mute(&self, who: &Identity, until: u64) {
+        for (person, here) in self.people.members_here() {
+            if person.who.is_same_person(who) {
+                here.speaker.set_muted_until(until);
+            }
+        }
+    }
+
     /// What is kept here of a person that enters.
     fn part_here(&self, name: &Name, visitor: &Visitor<'_>, part: Part, now: u64) -> Here {
         let who = &visitor.who;
@@ -946,6 +1244,21 @@ const EMPTY_ROOMS_MAX: usize = 1024;
 /// Persons without a session, by their names alone.
 #[cfg(test)]
 impl RoomDirectory {
+    pub(super) fn facts(&self, room: &str) -> Vec<Fact> {
+        self.with_room(room, |room| room.facts())
+            .unwrap_or_default()
+    }
+
+    /// Somebody is banned or muted without being in the room.
+    pub(super) fn sanction(&self, room: &str, who: &Identity, is_ban: bool, until: u64, now: u64) {
+        let sanction = if is_ban {
+            Sanction::Ban
+        } else {
+            Sanction::Mute
+        };
+        self.with_room(room, |room| room.rules.sanction(who, sanction, until, now));
+    }
+
     pub(super) fn join(&self, room: &str, name: &Name) -> Result<Roster, NameTaken> {
         match self.enter(room, room, name, tests::nobody(), 0) {
             Ok(entered) => Ok(entered.roster),
@@ -1348,6 +1661,7 @@ mod tests {
             password: None,
             key: [1; 32],
             secret: [2; 16],
+            at: 0,
         };
         rooms.create(room, creation)
     }
@@ -1416,7 +1730,7 @@ mod tests {
         assert!(matches!(entrance, Entrance::Open));
         enter_by(&rooms, "den", "Bo", guest()).unwrap();
         rooms.set_topic("den", "tea", name("Bo"), 7).unwrap();
-        rooms.set_slow("den", OWNER, 30).unwrap();
+        rooms.set_slow("den", OWNER, 30, 1).unwrap();
         let bad = visitor(Some("bad"), None);
         enter_by(&rooms, "den", "Cy", bad.clone()).unwrap();
         rooms

@@ -20,7 +20,7 @@ use super::sessions::Person;
 use crate::server::Records;
 
 /// A created room without its members.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RoomRecord {
     pub(super) owner: Person,
     pub(super) visibility: Visibility,
@@ -30,10 +30,18 @@ pub(super) struct RoomRecord {
     pub(super) key: Bytes<32>,
     /// In the name under which it is published.
     pub(super) secret: Bytes<16>,
+    /// When it was created, and when its key was set, in milliseconds since 1970-01-01 UTC.
+    #[serde(default)]
+    pub(super) created_at: u64,
+    #[serde(default)]
+    pub(super) key_at: u64,
     /// The oldest first.
     pub(super) admitted: Vec<Person>,
     pub(super) sanctions: Vec<SanctionRecord>,
     pub(super) slow_seconds: u64,
+    /// When the slow mode was set.
+    #[serde(default)]
+    pub(super) slow_at: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) topic: Option<TopicRecord>,
     /// How often the topic was set.
@@ -41,14 +49,14 @@ pub(super) struct RoomRecord {
 }
 
 /// A password as Argon2id has hashed it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PasswordRecord {
     pub(super) salt: Bytes<16>,
     pub(super) hash: Bytes<32>,
 }
 
 /// Who may not write, or not enter.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SanctionRecord {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) person: Option<Person>,
@@ -56,9 +64,15 @@ pub(super) struct SanctionRecord {
     pub(super) address: Option<std::net::IpAddr>,
     pub(super) is_ban: bool,
     pub(super) until: u64,
+    /// When a moderator has decided this.
+    #[serde(default)]
+    pub(super) at: u64,
+    /// The latest end that the sanction has had: so long it is remembered that it was lifted.
+    #[serde(default)]
+    pub(super) kept_until: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TopicRecord {
     pub(super) text: Box<str>,
     pub(super) by: Box<str>,

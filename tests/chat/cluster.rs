@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use yamabiko::chat::{Access, Chat, SUBPROTOCOL_V2, SessionKey};
+use yamabiko::chat::{Access, Chat, REMOVED, SUBPROTOCOL_V2, SessionKey};
 use yamabiko::server::{BackplaneConfig, Config, HistoryLimits, RoomHistory};
 use yamabiko::tokens::Tokens;
 use yamabiko_testing::engine::SimulatedEngine;
@@ -226,4 +226,125 @@ fn members_of_a_node_that_is_cut_off_are_gone_and_are_there_again() {
     eventually_names(&nodes[1..2], "lobby", &["Aiko", "Bo"]);
     engine.set_cut(1, false);
     eventually_names(&nodes, "lobby", &["Aiko", "Bo"]);
+}
+
+/// Asks to enter until the answer has this code: a rule comes to another node a moment later.
+#[track_caller]
+fn eventually_refused(server: &TestServer, room: &str, request: &str, code: &str) {
+    eventually("the node refuses the person", TIMEOUT, || {
+        entering(server, room, request).1["code"] == code
+    });
+}
+
+#[test]
+fn moderator_removes_and_bans_people_of_all_nodes_and_one_that_starts_knows() {
+    let engine = SimulatedEngine::start(35);
+    let mut nodes = Vec::from(nodes(&engine));
+    let mut aiko = entered(&nodes[0], "den", "Aiko", json!({"create": "listed"}));
+    let mut chie = entered(&nodes[2], "den", "Chie", json!({}));
+    let mut bo = entered(&nodes[1], "den", "Bo", json!({}));
+    eventually_names(&nodes, "den", &["Aiko", "Bo", "Chie"]);
+    aiko.text(r#"{"type":"kick","name":"Bo"}"#);
+    assert_eq!(bo.read_until_close().0, REMOVED);
+    // What a moderator has done and who has left come in no order.
+    let mut told = Vec::new();
+    while !["moderated", "left"]
+        .iter()
+        .all(|kind| told.contains(&(*kind).into()))
+    {
+        let message = read(&mut chie);
+        if message["name"] == "Bo" {
+            told.push(message["type"].clone());
+        }
+    }
+    let mut bo = entered(&nodes[1], "den", "Bo", json!({}));
+    let mut again = entered(&nodes[2], "den", "Bo", json!({}));
+    eventually_names(&nodes, "den", &["Aiko", "Bo", "Chie"]);
+    aiko.text(r#"{"type":"mute","name":"Chie","seconds":600}"#);
+    eventually("she is muted on her node", TIMEOUT, || {
+        chie.text(r#"{"type":"action","text":"waves"}"#);
+        let answer = loop {
+            let message = read(&mut chie);
+            if message["type"] == "message" || message["code"] == "muted" {
+                break message;
+            }
+        };
+        answer["code"] == "muted"
+    });
+    aiko.text(r#"{"type":"ban","name":"Bo","seconds":600}"#);
+    assert_eq!(bo.read_until_close().0, REMOVED);
+    assert_eq!(again.read_until_close().0, REMOVED);
+    eventually_refused(&nodes[1], "den", &enter("Bo", json!({})), "banned");
+    // The node that has decided it ends.
+    drop(aiko);
+    drop(nodes.remove(0));
+    nodes.push(node(&engine, 1));
+    eventually_refused(&nodes[2], "den", &enter("Bo", json!({})), "banned");
+    for node in &nodes {
+        let create = enter("Bo", json!({"create": "listed"}));
+        assert_eq!(entering(node, "den", &create).1["code"], "room_exists");
+    }
+}
+
+#[test]
+fn private_room_is_private_on_all_nodes_and_lets_the_same_people_in() {
+    let engine = SimulatedEngine::start(36);
+    let nodes = nodes(&engine);
+    let create = json!({"create": "private", "password": "open sesame"});
+    let mut aiko = entered(&nodes[0], "den", "Aiko", create);
+    eventually_refused(
+        &nodes[1],
+        "den",
+        &enter("Bo", json!({})),
+        "password_required",
+    );
+    aiko.text(r#"{"type":"message","text":"a secret"}"#);
+    read_type(&mut aiko, "message");
+    let wrong = enter("Bo", json!({"password": "open barley"}));
+    assert_eq!(
+        entering(&nodes[1], "den", &wrong).1["code"],
+        "password_wrong"
+    );
+    let mut bo = entered(&nodes[1], "den", "Bo", json!({"password": "open sesame"}));
+    assert_eq!(read_type(&mut bo, "message")["text"], "a secret");
+    // It was let in on one node, and needs no password on another one.
+    eventually("the person is let in", TIMEOUT, || {
+        entering(&nodes[2], "den", &enter("Bo", json!({}))).1["type"] == "welcome"
+    });
+    // The creator moderates on each node.
+    let (mut creator, welcome) = entering(&nodes[2], "den", &enter("Aiko", json!({})));
+    assert_eq!(welcome["moderator"], true);
+    creator.text(r#"{"type":"invite","seconds":600,"id":"i"}"#);
+    let invitation = read_type(&mut creator, "invitation");
+    let invited = json!({"invitation": invitation["invitation"]});
+    let _chie = entered(&nodes[0], "den", "Chie", invited);
+    // Outsiders see nobody of it, on no node.
+    for node in &nodes {
+        assert_eq!(shown(node, "den")["members"], 0);
+    }
+}
+
+#[test]
+fn topic_and_slow_mode_are_known_to_those_who_enter_on_another_node() {
+    let engine = SimulatedEngine::start(37);
+    let nodes = nodes(&engine);
+    let mut aiko = entered(&nodes[0], "den", "Aiko", json!({"create": "unlisted"}));
+    aiko.text(r#"{"type":"topic","text":"Tea at four"}"#);
+    aiko.text(r#"{"type":"slow","seconds":30}"#);
+    read_type(&mut aiko, "moderated");
+    for node in &nodes {
+        eventually("the node knows both", TIMEOUT, || {
+            let (_, welcome) = entering(node, "den", &enter("Bo", json!({})));
+            welcome["topic"]["text"] == "Tea at four" && welcome["slow_seconds"] == 30
+        });
+    }
+    // The next topic of another node has the next number.
+    let mut bo = entered(&nodes[1], "den", "Bo", json!({}));
+    bo.text(r#"{"type":"topic","text":"Tea at five"}"#);
+    let mut topic = read_type(&mut bo, "topic");
+    while topic["text"] != "Tea at five" {
+        // The one of before is part of the past.
+        topic = read_type(&mut bo, "topic");
+    }
+    assert_eq!(topic["revision"], 2);
 }

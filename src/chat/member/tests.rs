@@ -815,7 +815,7 @@ impl Connections {
                 own,
             };
             sink.deliveries.waits_for_password = false;
-            self.members[own].look_at_password(&self.rooms, &mut sink);
+            self.members[own].look_at_password(NOON, &self.rooms, &mut sink);
             if !self.deliveries.waits_for_password {
                 return;
             }

@@ -7,18 +7,27 @@ use proptest::prelude::*;
 
 use super::super::people::Renamed;
 use super::super::presence::Presence;
-use super::super::protocol::ServerMessage;
-use super::super::room::{Departed, Followed, RoomDirectory, Visitor};
+use super::super::protocol::{ServerMessage, Visibility};
+use super::super::room::{Departed, Followed, Moderator, RoomDirectory, Visitor};
+use super::super::rules::{Creation, Entrance};
 use super::super::sanctions::Identity;
-use super::super::speaker::Speaker;
+use super::super::speaker::{Silence, Speaker};
 use super::*;
 
-/// A change of an entry. Without a value it is released.
+/// What a node has done.
 #[derive(Clone, Debug)]
 struct Operation {
     node: u64,
-    key: String,
-    value: Option<String>,
+    what: Done,
+}
+
+#[derive(Clone, Debug)]
+enum Done {
+    Held(String, String),
+    Released(String),
+    Said(String),
+    /// It has ended; this node has noticed it.
+    Gone(u64),
 }
 
 /// What a node has told, and what is not in the log yet.
@@ -29,7 +38,11 @@ struct Telling {
     node: u64,
     outbox: Outbox,
     own: Mutex<BTreeMap<String, String>>,
+    held: Held,
 }
+
+/// Node, key and value of each entry that a node knows.
+type Held = Arc<Mutex<BTreeMap<(u64, String), String>>>;
 
 impl Others for Telling {
     fn node(&self) -> u64 {
@@ -39,24 +52,34 @@ impl Others for Telling {
     fn hold(&self, key: &str, value: &str) {
         let before = self.own.lock().unwrap().insert(key.into(), value.into());
         if before.as_deref() != Some(value) {
-            self.tell(key, Some(value.into()));
+            self.tell(Done::Held(key.into(), value.into()));
         }
     }
 
     fn release(&self, key: &str) {
         if self.own.lock().unwrap().remove(key).is_some() {
-            self.tell(key, None);
+            self.tell(Done::Released(key.into()));
         }
+    }
+
+    fn entries(&self, prefix: &str) -> Vec<(Arc<str>, Arc<[u8]>)> {
+        let held = self.held.lock().unwrap();
+        let found = held.iter().filter(|((_, key), _)| key.starts_with(prefix));
+        let entry = |((_, key), value): (&(u64, String), &String)| {
+            (key.as_str().into(), value.as_bytes().into())
+        };
+        found.map(entry).collect()
+    }
+
+    fn send(&self, message: &str) {
+        self.tell(Done::Said(message.into()));
     }
 }
 
 impl Telling {
-    fn tell(&self, key: &str, value: Option<String>) {
-        self.outbox.0.lock().unwrap().push(Operation {
-            node: self.node,
-            key: key.into(),
-            value,
-        });
+    fn tell(&self, what: Done) {
+        let node = self.node;
+        self.outbox.0.lock().unwrap().push(Operation { node, what });
     }
 }
 
@@ -71,7 +94,7 @@ struct Node {
     outbox: Outbox,
     /// How much of the log it knows.
     known: usize,
-    held: BTreeMap<(u64, String), String>,
+    held: Held,
     members: Vec<Member>,
     /// A member that reads what it is told, and joined first.
     reader: Presence,
@@ -88,26 +111,8 @@ const ROOM: &str = "lobby";
 impl Nodes {
     /// Each node has a member, `reader 1` for instance.
     fn start(count: u64) -> Nodes {
-        let node = |number| {
-            let rooms = RoomDirectory::default();
-            let outbox = Outbox::default();
-            rooms.nodes.set(Box::new(Telling {
-                node: number,
-                outbox: outbox.clone(),
-                own: Mutex::default(),
-            }));
-            Node {
-                number,
-                rooms,
-                outbox,
-                known: 0,
-                held: BTreeMap::new(),
-                members: Vec::new(),
-                reader: Presence::default(),
-            }
-        };
         let mut nodes = Nodes {
-            nodes: (1..=count).map(node).collect(),
+            nodes: (1..=count).map(Node::new).collect(),
             log: Vec::new(),
             now: 1000,
         };
@@ -200,22 +205,30 @@ impl Nodes {
             return false;
         };
         node.known += 1;
-        let entry = (operation.node, operation.key);
-        let told = match &operation.value {
-            Some(value) => {
-                let before = node.held.insert(entry.clone(), value.clone());
-                let is_new = before.as_ref() != Some(value);
-                Told::of_held(entry.0, &entry.1, value.as_bytes()).filter(|_| is_new)
+        let from = operation.node;
+        match &operation.what {
+            Done::Held(key, value) => {
+                let mut held = node.held.lock().unwrap();
+                let before = held.insert((from, key.clone()), value.clone());
+                drop(held);
+                if before.as_ref() != Some(value) {
+                    let told = Told::of_held(from, key, value.as_bytes());
+                    node.apply(told.as_ref(), self.now);
+                }
             }
-            None => {
-                let before = node.held.remove(&entry);
-                Told::of_released(entry.0, &entry.1).filter(|_| before.is_some())
+            Done::Released(key) => node.released(from, key, from == node.number, self.now),
+            Done::Said(message) => {
+                let told = Told::of_message(from, message.as_bytes());
+                node.apply(told.as_ref(), self.now);
             }
-        };
-        let followed = told.and_then(|told| node.rooms.apply(&told, self.now));
-        if let Some(Followed { messages, .. }) = followed {
-            for message in messages {
-                node.reader.apply(&serde_json::from_str(&message).unwrap());
+            Done::Gone(teller) => {
+                let held = node.held.lock().unwrap();
+                let of_node = held.keys().filter(|(of, _)| *of == from);
+                let keys: Vec<String> = of_node.map(|(_, key)| key.clone()).collect();
+                drop(held);
+                for key in keys {
+                    node.released(from, &key, *teller == node.number, self.now);
+                }
             }
         }
         true
@@ -246,21 +259,28 @@ impl Nodes {
     /// A node ends without a word: another one declares it gone.
     fn end(&mut self, node: usize) {
         let gone = self.nodes.remove(node);
-        let mut held = BTreeMap::new();
-        for operation in &self.log {
-            if operation.node == gone.number {
-                held.insert(operation.key.clone(), operation.value.is_some());
-            }
+        self.log.push(Operation {
+            node: gone.number,
+            what: Done::Gone(self.nodes[0].number),
+        });
+    }
+
+    /// A node that knows nothing yet: the others have announced what they hold.
+    fn start_one_more(&mut self) -> usize {
+        let number = 1 + self.nodes.iter().map(|node| node.number).max().unwrap_or(0);
+        let mut node = Node::new(number);
+        node.known = self.log.len();
+        let held = self.nodes[0].held.lock().unwrap().clone();
+        // Each node announces its own.
+        let held: Vec<_> = held.into_iter().collect();
+        for ((from, key), value) in held {
+            let entry = (from, key.clone());
+            node.held.lock().unwrap().insert(entry, value.clone());
+            let told = Told::of_held(from, &key, value.as_bytes());
+            node.apply(told.as_ref(), self.now);
         }
-        for (key, is_held) in held {
-            if is_held {
-                self.log.push(Operation {
-                    node: gone.number,
-                    key,
-                    value: None,
-                });
-            }
-        }
+        self.nodes.push(node);
+        self.nodes.len() - 1
     }
 
     fn names(&self, node: usize) -> Vec<String> {
@@ -289,6 +309,47 @@ impl Nodes {
 }
 
 impl Node {
+    fn new(number: u64) -> Node {
+        let rooms = RoomDirectory::default();
+        let outbox = Outbox::default();
+        let held = Held::default();
+        rooms.nodes.set(Box::new(Telling {
+            node: number,
+            outbox: outbox.clone(),
+            own: Mutex::default(),
+            held: held.clone(),
+        }));
+        Node {
+            number,
+            rooms,
+            outbox,
+            known: 0,
+            held,
+            members: Vec::new(),
+            reader: Presence::default(),
+        }
+    }
+
+    fn apply(&mut self, told: Option<&Told<'_>>, now: u64) {
+        let followed = told.and_then(|told| self.rooms.apply(told, now));
+        if let Some(Followed { messages, .. }) = followed {
+            for message in messages {
+                self.reader.apply(&serde_json::from_str(&message).unwrap());
+            }
+        }
+    }
+
+    fn released(&mut self, from: u64, key: &str, is_teller: bool, now: u64) {
+        let mut held = self.held.lock().unwrap();
+        let Some(value) = held.remove(&(from, key.to_owned())) else {
+            return;
+        };
+        let is_last = !held.keys().any(|(_, of)| of == key);
+        drop(held);
+        let told = Told::of_released(from, key, value.as_bytes(), is_teller && is_last);
+        self.apply(told.as_ref(), now);
+    }
+
     fn read(&mut self, message: &ServerMessage<'_>) {
         self.reader.apply(message);
     }
@@ -440,6 +501,278 @@ fn name_that_waits_is_taken_and_comes_when_the_older_one_has_gone() {
     assert_eq!(nodes.agreed(), ["Aiko 2"], "it has learned of both");
 }
 
+const OWNER: Moderator<'static> = Moderator {
+    session: Some("owner"),
+    is_operator: false,
+};
+
+impl Nodes {
+    fn create(&mut self, node: usize, room: &str, visibility: Visibility) -> bool {
+        self.now += 1;
+        let at = self.now;
+        let rooms = &self.nodes[node].rooms;
+        let creation = Creation {
+            owner: "owner".into(),
+            visibility,
+            password: None,
+            key: [1; 32],
+            secret: [u8::try_from(at % 256).unwrap(); 16],
+            at,
+        };
+        rooms.create(room, creation)
+    }
+
+    fn entrance(
+        &self,
+        node: usize,
+        room: &str,
+        session: &str,
+        invitation: Option<&str>,
+    ) -> Entrance {
+        let who = identity(Some(session));
+        let rooms = &self.nodes[node].rooms;
+        rooms.entrance(room, &who, false, invitation, self.now).0
+    }
+
+    /// The rules of the room on each node.
+    #[track_caller]
+    fn agreed_facts(&self, room: &str) -> Vec<String> {
+        let facts = |node: &Node| {
+            let facts = node.rooms.facts(room);
+            let mut facts: Vec<String> = facts.iter().map(|fact| format!("{fact:?}")).collect();
+            facts.sort();
+            facts
+        };
+        let first = facts(&self.nodes[0]);
+        for node in &self.nodes {
+            assert_eq!(facts(node), first, "node {}", node.number);
+        }
+        // A node that starts later learns them all.
+        let of_first = self.nodes[0].held.lock().unwrap();
+        let mut held: Vec<String> = of_first
+            .iter()
+            .filter_map(|((_, key), value)| Fact::of(key, value.as_bytes()))
+            .filter(|(of, fact)| *of == room && first.contains(&format!("{fact:?}")))
+            .map(|(_, fact)| format!("{fact:?}"))
+            .collect();
+        held.sort();
+        held.dedup();
+        assert_eq!(held, first, "what the nodes hold");
+        first
+    }
+}
+
+fn identity(session: Option<&str>) -> Identity {
+    Identity {
+        session: session.map(Into::into),
+        address: None,
+    }
+}
+
+#[test]
+fn created_room_is_known_to_all_nodes_with_its_creator_and_its_invitations() {
+    let mut nodes = Nodes::start(3);
+    assert!(nodes.create(0, "den", Visibility::Private));
+    nodes.settle();
+    assert!(!nodes.create(1, "den", Visibility::Listed), "it exists");
+    assert!(matches!(
+        nodes.entrance(1, "den", "guest", None),
+        Entrance::Closed(_)
+    ));
+    let invitation = nodes.nodes[2].rooms.invite("den", OWNER, 1000).unwrap();
+    assert!(matches!(
+        nodes.entrance(1, "den", "guest", Some(&invitation)),
+        Entrance::Open
+    ));
+    nodes.settle();
+    assert!(
+        matches!(nodes.entrance(2, "den", "guest", None), Entrance::Open),
+        "it was let in"
+    );
+    nodes.now += 1;
+    let now = nodes.now;
+    nodes.nodes[1]
+        .rooms
+        .revoke_invitations("den", OWNER, [7; 32], now)
+        .unwrap();
+    nodes.nodes[1]
+        .rooms
+        .set_slow("den", OWNER, 30, now)
+        .unwrap();
+    nodes.settle();
+    let other = nodes.entrance(0, "den", "other", Some(&invitation));
+    assert!(matches!(other, Entrance::Closed(_)), "it is void");
+    assert_eq!(nodes.nodes[0].rooms.roster("den").unwrap().slow_seconds, 30);
+    assert_eq!(nodes.agreed_facts("den").len(), 3);
+}
+
+#[test]
+fn room_that_two_nodes_create_at_once_is_that_of_the_first_one() {
+    let mut nodes = Nodes::start(3);
+    assert!(nodes.create(1, "den", Visibility::Private));
+    assert!(nodes.create(0, "den", Visibility::Listed));
+    nodes.settle();
+    nodes.agreed_facts("den");
+    for node in 0..3 {
+        assert!(nodes.nodes[node].rooms.is_private("den"));
+        assert_eq!(
+            nodes.nodes[node].rooms.list("", 9, |_| true).1.len(),
+            1,
+            "the lobby alone"
+        );
+    }
+}
+
+#[test]
+fn banned_person_is_removed_on_all_nodes_and_enters_none_of_them() {
+    let mut nodes = Nodes::start(3);
+    assert!(nodes.create(0, "other", Visibility::Listed));
+    assert!(nodes.enter(1, "Bo", Some("b")));
+    assert!(nodes.enter(2, "Bo", Some("b")));
+    nodes.settle();
+    let operator = Moderator {
+        session: None,
+        is_operator: true,
+    };
+    let name = Name::parse("bo").unwrap();
+    let until = nodes.now + 1000;
+    let removed = nodes.nodes[0]
+        .rooms
+        .remove(ROOM, operator, &name, Some(until), nodes.now);
+    let removed = removed.unwrap();
+    assert_eq!((removed.name.as_str(), removed.left_revision), ("Bo", None));
+    for node in [1, 2] {
+        // The connections of the person are closed with it.
+        nodes.nodes[node].members.truncate(1);
+    }
+    nodes.settle();
+    assert!(nodes.agreed().is_empty());
+    for node in 0..3 {
+        assert!(matches!(
+            nodes.entrance(node, ROOM, "b", None),
+            Entrance::Banned
+        ));
+    }
+    // The node that has banned it ends, and another one starts.
+    nodes.end(0);
+    nodes.settle();
+    let node = nodes.start_one_more();
+    assert!(matches!(
+        nodes.entrance(node, ROOM, "b", None),
+        Entrance::Banned
+    ));
+    assert_eq!(nodes.agreed_facts(ROOM).len(), 1);
+}
+
+#[test]
+fn person_that_is_removed_or_muted_on_another_node_is_so_at_once() {
+    let mut nodes = Nodes::start(2);
+    assert!(nodes.enter(1, "Bo", None));
+    assert!(nodes.enter(1, "Chie", Some("c")));
+    nodes.settle();
+    let operator = Moderator {
+        session: None,
+        is_operator: true,
+    };
+    let [bo, chie] = ["bo", "chie"].map(|name| Name::parse(name).unwrap());
+    let until = nodes.now + 1000;
+    nodes.nodes[0]
+        .rooms
+        .remove(ROOM, operator, &bo, None, nodes.now)
+        .unwrap();
+    nodes.nodes[0]
+        .rooms
+        .mute(ROOM, operator, &chie, until, nodes.now)
+        .unwrap();
+    nodes.settle();
+    let [_, bo, chie] = &nodes.nodes[1].members[..] else {
+        panic!("three members");
+    };
+    assert_eq!(bo.speaker.check(nodes.now), Err(Silence::Removed));
+    assert!(matches!(
+        chie.speaker.check(nodes.now),
+        Err(Silence::Muted(_))
+    ));
+    nodes.nodes[1].members.remove(1);
+    assert_eq!(nodes.agreed(), ["Chie"]);
+    nodes.now += 1;
+    let chie = Name::parse("chie").unwrap();
+    nodes.nodes[0]
+        .rooms
+        .mute(ROOM, operator, &chie, 0, nodes.now)
+        .unwrap();
+    nodes.settle();
+    assert!(nodes.nodes[1].members[1].speaker.check(nodes.now).is_ok());
+}
+
+#[test]
+fn room_whose_name_another_node_has_made_private_is_left_by_its_members() {
+    let mut nodes = Nodes::start(2);
+    let visitor = Visitor {
+        who: identity(Some("a")),
+        tab: "",
+        connection: None,
+        is_operator: false,
+    };
+    let aiko = Name::parse("Aiko").unwrap();
+    let rooms = &nodes.nodes[0].rooms;
+    let entered = rooms.enter("den", "/chat/den", &aiko, visitor, 1).unwrap();
+    // The other node does not know of it.
+    assert!(nodes.create(1, "den", Visibility::Private));
+    nodes.settle();
+    assert_eq!(entered.speaker.check(nodes.now), Err(Silence::Removed));
+    for node in &nodes.nodes {
+        assert_eq!(node.rooms.roster("den").unwrap().count, 0);
+        assert!(node.rooms.is_private("den"));
+    }
+}
+
+#[test]
+fn created_room_survives_its_nodes_as_long_as_one_is_there() {
+    let mut nodes = Nodes::start(3);
+    assert!(nodes.create(2, "den", Visibility::Unlisted));
+    nodes.settle();
+    for _ in 0..3 {
+        nodes.end(nodes.nodes.len() - 1);
+        nodes.settle();
+        nodes.start_one_more();
+        nodes.end(0);
+        nodes.settle();
+        nodes.start_one_more();
+        nodes.agreed_facts("den");
+    }
+    assert!(!nodes.create(0, "den", Visibility::Listed));
+}
+
+/// A decision about the room `den` on a node.
+#[derive(Clone, Debug)]
+enum Decision {
+    Create(usize, bool),
+    Sanction(usize, usize, bool, bool),
+    Slow(usize, u64),
+    Revoke(usize),
+    Admit(usize, usize),
+    Topic(usize, bool),
+    Publish(usize),
+    Deliver(usize),
+}
+
+fn decision() -> impl Strategy<Value = Decision> {
+    let node = 0..3_usize;
+    let who = 0..SESSIONS.len();
+    prop_oneof![
+        1 => (node.clone(), any::<bool>()).prop_map(|(n, p)| Decision::Create(n, p)),
+        2 => (node.clone(), who.clone(), any::<bool>(), any::<bool>())
+            .prop_map(|(n, who, ban, lifts)| Decision::Sanction(n, who, ban, lifts)),
+        1 => (node.clone(), 0..3_u64).prop_map(|(n, seconds)| Decision::Slow(n, seconds)),
+        1 => node.clone().prop_map(Decision::Revoke),
+        2 => (node.clone(), who).prop_map(|(n, who)| Decision::Admit(n, who)),
+        1 => (node.clone(), any::<bool>()).prop_map(|(n, text)| Decision::Topic(n, text)),
+        3 => node.clone().prop_map(Decision::Publish),
+        6 => node.prop_map(Decision::Deliver),
+    ]
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Enter(usize, usize, Option<usize>),
@@ -501,5 +834,63 @@ proptest! {
         }
         nodes.settle();
         nodes.agreed();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// However the decisions are mixed, at last all nodes have the same rules, and so has one that starts then.
+    #[test]
+    fn nodes_agree_on_the_rules_in_any_order(
+        decisions in prop::collection::vec(decision(), 0..50),
+        ends in any::<bool>(),
+    ) {
+        let mut nodes = Nodes::start(3);
+        assert!(nodes.create(0, "den", Visibility::Private));
+        nodes.settle();
+        for decision in decisions {
+            nodes.now += 1;
+            let now = nodes.now;
+            let rooms = |node: usize| &nodes.nodes[node].rooms;
+            match decision {
+                Decision::Create(node, is_private) => {
+                    let visibility = if is_private { Visibility::Private } else { Visibility::Listed };
+                    nodes.create(node, "den", visibility);
+                }
+                Decision::Sanction(node, who, is_ban, lifts) => {
+                    let until = if lifts { 0 } else { now + 100_000 };
+                    rooms(node).sanction("den", &identity(Some(SESSIONS[who])), is_ban, until, now);
+                }
+                Decision::Slow(node, seconds) => {
+                    rooms(node).set_slow("den", OWNER, seconds, now).unwrap();
+                }
+                Decision::Revoke(node) => {
+                    let key = [u8::try_from(now % 256).unwrap(); 32];
+                    let _ = rooms(node).revoke_invitations("den", OWNER, key, now);
+                }
+                Decision::Admit(node, who) => {
+                    let invitation = rooms(node).invite("den", OWNER, now);
+                    if let Ok(invitation) = invitation {
+                        nodes.entrance(node, "den", SESSIONS[who], Some(&invitation));
+                    }
+                }
+                Decision::Topic(node, has_text) => {
+                    let by = Name::parse("Aiko").unwrap();
+                    let text = if has_text { "tea" } else { "" };
+                    rooms(node).set_topic("den", text, by, now);
+                }
+                Decision::Publish(node) => drop(nodes.publish(node)),
+                Decision::Deliver(node) => drop(nodes.deliver(node)),
+            }
+        }
+        nodes.settle();
+        nodes.agreed_facts("den");
+        if ends {
+            nodes.end(2);
+            nodes.settle();
+            nodes.start_one_more();
+        }
+        nodes.agreed_facts("den");
     }
 }

@@ -12,6 +12,7 @@
 #![cfg(all(target_os = "linux", feature = "cluster"))]
 
 mod apps;
+mod chat;
 mod checker;
 mod command_line;
 mod nodes;
