@@ -18,6 +18,7 @@ pub(crate) struct Link {
     /// The scripts' names on Redis.
     pub(crate) publish: String,
     pub(crate) read: String,
+    pub(crate) erase: String,
 }
 
 /// Why a connection could not be made, or is given up. The text has no secrets.
@@ -51,12 +52,14 @@ impl Link {
             generation: String::new(),
             publish: String::new(),
             read: String::new(),
+            erase: String::new(),
         };
         link.ask(redis::cmd("CLIENT").arg("SETNAME").arg(name))?;
         let information = link.ask(redis::cmd("INFO").arg("server"))?;
         link.generation = run_id(&text(&information)?)?.to_owned();
         link.publish = link.load(scripts::PUBLISH)?;
         link.read = link.load(scripts::READ)?;
+        link.erase = link.load(scripts::ERASE)?;
         Ok(link)
     }
 

@@ -18,6 +18,11 @@ pub(crate) const READ: Script = Script {
     text: include_str!("scripts/read.lua"),
 };
 
+/// Puts another message in the place of one that a log keeps.
+pub(crate) const ERASE: Script = Script {
+    text: include_str!("scripts/erase.lua"),
+};
+
 /// The names of a prefix's keys and channels.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use yamabiko::server::{BackplaneNode, NotPublished, Position};
+use yamabiko::server::{BackplaneMessage, BackplaneNode, Erasure, Message, NotPublished, Position};
 
 use crate::backoff::Backoff;
 use crate::command::Command;
@@ -194,7 +194,8 @@ impl Sender {
         link.send(&commands)?;
         let mut groups = std::mem::take(&mut self.groups).into_iter();
         for group in groups.by_ref() {
-            match answer(link) {
+            // Both, or both again: to erase twice is to erase.
+            match answer(link).and_then(|published| group.erased(link).map(|()| published)) {
                 Ok(answer) => group.answered(&self.shared, answer),
                 Err(error) => {
                     self.groups = std::iter::once(group).chain(groups).collect();
@@ -294,7 +295,29 @@ impl Group {
             call = call.arg_of(envelope.len(), |bytes| envelope.write(bytes));
         }
         call.end();
+        for erasure in self.erasures() {
+            let instead = BackplaneMessage::new(0, Message::Text(&erasure.instead));
+            let envelope = Envelope::new(&instead);
+            let position = erasure.position;
+            scripts::call(commands, &link.erase, names, room, &link.generation, 4)
+                .arg(format!("{:016x}", position.epoch()))
+                .number(position.offset())
+                .arg_of(envelope.len(), |bytes| envelope.write(bytes))
+                .number(kept_seconds(history, idle))
+                .end();
+        }
         Ok(())
+    }
+
+    /// Messages of the past that are erased by those of this group.
+    fn erasures(&self) -> impl Iterator<Item = &Erasure> {
+        let messages = self.waiting.iter();
+        messages.filter_map(|waiting| waiting.publication.message().erases())
+    }
+
+    /// Takes the answers to that. What Redis does not erase is a message that it does not keep any more.
+    fn erased(&self, link: &mut Link) -> Result<(), LinkError> {
+        self.erasures().try_for_each(|_| answer(link).map(drop))
     }
 
     fn bytes(&self) -> usize {

@@ -470,11 +470,14 @@ mod tests {
         // Of the past, so it is not on the screen yet.
         let own = r#"{"type":"message","id":"3","from":"Aki","text":"yo","time":7,"position":"00a1b2c3d4e5f607-4"}"#;
         assert_eq!(react(&mut room, own), shown("<Aki> yo"));
+        // In a cluster a new change of the names can come in between: it has no position.
+        let news = r#"{"type":"joined","name":"Dan","revision":6}"#;
+        assert_eq!(react(&mut room, news), shown("* Dan is here"));
         // Its revision is from before a restart of the server.
         let change =
             r#"{"type":"joined","name":"Chie","revision":99,"position":"00a1b2c3d4e5f607-5"}"#;
         assert_eq!(react(&mut room, change), Reaction::Nothing);
-        assert_eq!(room.members.names(), ["Aki", "Bo"]);
+        assert_eq!(room.members.names(), ["Aki", "Bo", "Dan"]);
         let own = own.replace("-4", "-6");
         let is_own = Reaction::Own(Some("3".to_owned()), "<Aki> yo".to_owned());
         assert_eq!(react(&mut room, &own), is_own);

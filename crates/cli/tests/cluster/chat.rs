@@ -191,3 +191,43 @@ fn private_room_of_one_node_is_private_on_all_of_them() {
         answer["type"] == "welcome"
     });
 }
+
+#[test]
+fn deleted_message_is_gone_from_redis_and_for_a_client_that_comes_back_to_another_node() {
+    let Some(redis) = Redis::start(&["--rdbcompression", "no"]) else {
+        return;
+    };
+    let nodes = nodes(&redis);
+    let mut aiko = Person::entered(&nodes[0], "den", "Aiko", json!({"create": "listed"}));
+    let texts = ["one", SECRET, "three"];
+    let [one, secret, _] = texts.map(|text| {
+        aiko.send(&json!({"type": "message", "text": text}));
+        aiko.read_type("message")
+    });
+    let has_secret = |snapshot: &str| {
+        redis.snapshot(snapshot);
+        let bytes = std::fs::read(redis.folder().join(snapshot)).expect("a snapshot");
+        let mut parts = bytes.windows(SECRET.len());
+        parts.any(|part| part == SECRET.as_bytes())
+    };
+    assert!(has_secret("before.rdb"));
+    aiko.send(&json!({"type": "delete", "position": secret["position"]}));
+    assert_eq!(aiko.read_type("moderated")["target"], secret["position"]);
+    // Redis erases it behind the message that says so.
+    let mut snapshots = 0;
+    eventually("the text is gone", TIMEOUT, || {
+        snapshots += 1;
+        !has_secret(&format!("after-{snapshots}.rdb"))
+    });
+    for node in &nodes[1..] {
+        let after = json!({"after": one["position"]});
+        let (mut late, welcome) = Person::entering(node, "den", "Bo", after);
+        assert_eq!(welcome["history"]["gap"], "none");
+        let deleted = late.read_type("deleted");
+        let expected = json!({"type": "deleted", "position": secret["position"]});
+        assert_eq!(deleted, expected);
+        assert_eq!(late.read_type("message")["text"], "three");
+    }
+}
+
+const SECRET: &str = "a secret that somebody has written by mistake";

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use yamabiko::server::{
-    Admission, BackplaneConfig, Config, Context, GapNotice, Handler, HistoryLimits, Message,
-    NotJoined, NotPublished, OwnedMessage, Position, Published, Refusal, Replay, Replayed,
+    Admission, BackplaneConfig, Config, Context, Erasure, GapNotice, Handler, HistoryLimits,
+    Message, NotJoined, NotPublished, OwnedMessage, Position, Published, Refusal, Replay, Replayed,
     RoomHistory, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
@@ -26,6 +26,12 @@ impl Handler for Rooms {
 
     fn history(&self, _: &str) -> Option<RoomHistory> {
         self.0
+    }
+
+    /// `erase POSITION` takes the message in front of this place out of the history.
+    fn erases(&self, _: &str, message: Message<'_>) -> Option<Erasure> {
+        let position = message.as_text()?.strip_prefix("erase ")?;
+        Some(Erasure::new(position.parse().ok()?, "gone"))
     }
 
     fn numbered(&self, _: &str, at: Position, message: Message<'_>) -> Option<OwnedMessage> {

@@ -200,6 +200,47 @@ fn late_client_gets_the_newest_messages_also_on_a_node_that_was_started_later() 
 }
 
 #[test]
+fn erased_message_is_gone_from_redis_and_its_place_stays() {
+    let Some(redis) = Redis::start(&["--rdbcompression", "no"]) else {
+        return;
+    };
+    let has_secret = |snapshot: &str| {
+        redis.snapshot(snapshot);
+        let bytes = std::fs::read(redis.folder().join(snapshot)).expect("a snapshot");
+        bytes
+            .windows(SECRET.len())
+            .any(|part| part == SECRET.as_bytes())
+    };
+    let one = Node::start(&redis.url());
+    let mut publisher = one.client("hall");
+    publisher.publish("one");
+    let secret = publisher.publish(SECRET);
+    let last = publisher.publish("three");
+    assert!(has_secret("before.rdb"));
+    // The publisher is told when Redis has done both.
+    let erase = format!("erase {secret}");
+    assert_eq!(publisher.publish(&erase), last.plus(1));
+    assert!(!has_secret("after.rdb"));
+    // A node that has never had the message, and one that has it.
+    let other = Node::start(&redis.url());
+    for node in [&one, &other] {
+        let mut late = node.client("hall");
+        late.text("latest 100");
+        assert!(late.line().ends_with(" 4 None"));
+        let texts = late.texts(4);
+        let texts: Vec<&str> = texts.iter().map(|text| text.trim_end()).collect();
+        assert_eq!(texts, ["one", "gone", "three", &erase]);
+    }
+    // The order goes on, also behind the erasure of a message that was never there.
+    let mut another = other.client("hall");
+    let nothing = secret.plus(1000);
+    assert_eq!(another.publish(&format!("erase {nothing}")), last.plus(2));
+    assert_eq!(another.publish("six"), last.plus(3));
+}
+
+const SECRET: &str = "a secret that somebody has written by mistake";
+
+#[test]
 fn publisher_is_left_out_on_its_own_node_alone() {
     let Some(redis) = Redis::start(&[]) else {
         return;
