@@ -311,7 +311,7 @@ impl Recipient {
 }
 
 /// So many writes, of [`Io::WRITE_BYTES_MAX`] each or of half as much through TLS, are made for what a client gets before its Close: 1.25 MiB, more
-/// than a subscriber is behind in one room by default. It takes half a millisecond.
+/// than a subscriber is behind in one room by default.
 const LAST_WRITES_MAX: usize = 20;
 
 /// Writes what the socket takes of a write queue. Returns a buffer to use again, perhaps one without memory.
