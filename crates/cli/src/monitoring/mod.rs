@@ -190,10 +190,12 @@ impl Resource {
     }
 }
 
-/// Why a server is not ready. The reason of the backplane is in the log: it may name hosts.
+/// Why a server was not ready a moment ago. If it is ready now, its backplane was the reason: a server that stops is never ready again.
+/// The reason of the backplane itself is in the log: it may name hosts.
 fn reason_of(server: Option<&ServerHandle>) -> &'static str {
     let backplane = server.and_then(ServerHandle::backplane_state);
-    match backplane.is_some_and(|backplane| !backplane.is_ready) {
+    let is_ready = server.is_some_and(ServerHandle::is_ready);
+    match is_ready || backplane.is_some_and(|backplane| !backplane.is_ready) {
         true => "the backplane is not ready\n",
         false => "stopping\n",
     }
