@@ -74,7 +74,8 @@ const BUFFERED_BYTES_MAX = 1 << 20;
  * @property {(data: string | ArrayBuffer | Blob) => void} [onMessage] a message has come
  * @property {(state: State) => void} [onState] the state has changed, or the device has gone on or off line
  * @property {(event: CloseEvent) => boolean} [retries] whether another connection follows this end of one that was open
- * @property {(signal: AbortSignal) => Promise<Diagnosis>} [diagnose] finds out why no connection opens
+ * @property {(signal: AbortSignal) => Promise<Diagnosis | undefined>} [diagnose] finds out why no connection opens. Without a result, or if
+ *   it rejects, the reason is not known
  * @property {() => string | ArrayBuffer | Blob} [probe] a message that the server answers
  * @property {number} [bufferedBytesMax] 1 MiB if not set
  */
@@ -250,11 +251,21 @@ export class ReconnectingWebSocket {
     this.#enter({ kind: "waiting", until: Date.now() + wait, cause: this.#cause });
   }
 
-  /** @param {(signal: AbortSignal) => Promise<Diagnosis>} diagnose */
+  /** @param {NonNullable<Options["diagnose"]>} diagnose */
   async #diagnose(diagnose) {
     const { signal } = (this.#diagnosis = new AbortController());
-    const { cause, retryAfterMs = 0 } = await diagnose(signal);
+    let found;
+    try {
+      found = await diagnose(signal);
+    } catch {
+      // A `fetch` that fails, or that was aborted, rejects.
+    }
     if (signal.aborted || this.#state.kind !== "waiting") return;
+    if (!found) {
+      this.#refusals = 0;
+      return;
+    }
+    const { cause, retryAfterMs = 0 } = found;
     this.#refusals = cause === "unreachable" ? 0 : this.#refusals + 1;
     if (this.#refusals === 0) {
       this.#cause = cause;

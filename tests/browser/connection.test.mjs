@@ -2,7 +2,12 @@
 // simulates the clock, the network and the sockets.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, mock, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { pageModule, reconnectingWebSocket } from "./yamabiko.mjs";
 
 const { ReconnectingWebSocket } = await reconnectingWebSocket();
@@ -287,6 +292,38 @@ test("a silent server gets a request after half a minute, and is lost 10 seconds
   assert.deepEqual(states.at(-1).cause, "lost");
 });
 
+for (const [what, diagnose] of [
+  ["rejects", async () => Promise.reject(new TypeError("no response"))],
+  ["throws", () => { throw new TypeError("no response"); }],
+  ["finds nothing", async () => undefined],
+]) {
+  test(`a diagnosis that ${what} leaves the reason unknown, and the delays short`, async () => {
+    const rejections = [];
+    const rejected = (reason) => rejections.push(reason);
+    process.on("unhandledRejection", rejected);
+    try {
+      const { states } = connect(undefined, { diagnose });
+      const outcomes = await failAgain(states, 4);
+      assert.deepEqual(outcomes, [500, 1000, 2000, 4000].map((wait) => ({ wait, cause: "failed" })));
+      // Node tells of a rejection when the promises that are ready have gone on.
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(rejections, []);
+    } finally {
+      process.off("unhandledRejection", rejected);
+    }
+  });
+}
+
+test("an attempt without a diagnosis ends a row of refusals", async () => {
+  const diagnoses = ["refused", undefined, "refused", "refused"];
+  const { states } = connect(() => {
+    const cause = diagnoses.shift();
+    return cause && { cause };
+  });
+  const outcomes = await failAgain(states, 4);
+  assert.deepEqual(outcomes.map(({ wait }) => wait), [500, 1000, 2000, 5000]);
+});
+
 test("the page's connection speaks JSON and comes back after any code", () => {
   const [messages, states] = [[], []];
   const connection = new Connection("ws:", "v1", {
@@ -341,5 +378,29 @@ test("Retry-After is parsed in seconds, and ignored in any other form", async ()
   for (const [value, retryAfterMs] of [["7", 7000], ["Fri, 31 Dec 1999 23:59:59 GMT", 0], ["-5", 0], ["", 0]]) {
     const { retryAfterMs: read } = await found({ "./health": 503 }, { "Retry-After": value });
     assert.equal(read, retryAfterMs, value);
+  }
+});
+
+const MODULE_FOLDER = fileURLToPath(new URL("../../browser", import.meta.url));
+const PROGRAM_MAX_MS = 60_000;
+
+test("the module's package holds the module, and is imported by its name", () => {
+  const { name, version } = JSON.parse(readFileSync(join(MODULE_FOLDER, "package.json"), "utf8"));
+  const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--offline"], { cwd: MODULE_FOLDER, timeout: PROGRAM_MAX_MS });
+  const [{ files }] = JSON.parse(packed);
+  assert.deepEqual(files.map(({ path }) => path).sort(), ["README.md", "package.json", "reconnecting-websocket.js"]);
+  const crates = readFileSync(join(MODULE_FOLDER, "../Cargo.toml"), "utf8");
+  assert.equal(version, /^version = "(.+)"$/m.exec(crates)[1]);
+
+  // As `npm install` does it with a folder.
+  const project = mkdtempSync(join(tmpdir(), "yamabiko-module-"));
+  try {
+    mkdirSync(join(project, "node_modules"));
+    symlinkSync(MODULE_FOLDER, join(project, "node_modules", name), "dir");
+    const program = `import { ReconnectingWebSocket } from "${name}"; console.log(new ReconnectingWebSocket("ws:").state.kind);`;
+    const output = execFileSync(process.execPath, ["--input-type=module", "--eval", program], { cwd: project, timeout: PROGRAM_MAX_MS });
+    assert.equal(String(output), "stopped\n");
+  } finally {
+    rmSync(project, { recursive: true });
   }
 });
