@@ -27,7 +27,7 @@
 //! docs/decisions.md has the measurements behind the widths; `cargo bench --bench frame`
 //! repeats them.
 
-use super::wide;
+use super::wide::Wide;
 use alloc::vec::Vec;
 
 /// Masks or unmasks `payload` in place.
@@ -91,7 +91,7 @@ pub(super) fn rotate(masking_key: [u8; 4], offset: usize) -> [u8; 4] {
 
 #[inline]
 fn mask_short(payload: &mut [u8], key: [u8; 4]) {
-    if !mask_in_pieces::<32>(payload, key) && !mask_in_pieces::<16>(payload, key) {
+    if !mask_in_pieces::<32>(payload, key, None) && !mask_in_pieces::<16>(payload, key, None) {
         mask_words(payload, key);
     }
 }
@@ -99,23 +99,23 @@ fn mask_short(payload: &mut [u8], key: [u8; 4]) {
 // Out of the way of short payloads, whose path is inlined.
 #[inline(never)]
 fn mask_long(payload: &mut [u8], key: [u8; 4]) {
-    let wide = wide::run(
-        #[inline(always)]
-        || mask_in_vectors(payload, key),
-    );
-    if wide.is_none() {
-        mask_in_vectors(payload, key);
+    match Wide::find() {
+        Some(wide) => wide.run(
+            #[inline(always)]
+            || mask_in_vectors(payload, key, Some(wide)),
+        ),
+        None => mask_in_vectors(payload, key, None),
     }
 }
 
 /// At least [`WIDE_FROM`] bytes.
 #[inline(always)]
-fn mask_in_vectors(payload: &mut [u8], key: [u8; 4]) {
+fn mask_in_vectors(payload: &mut [u8], key: [u8; 4], wide: Option<Wide>) {
     match payload.len() {
         ..ALIGNED_FROM => {
-            mask_in_pieces::<VECTOR>(payload, key);
+            mask_in_pieces::<VECTOR>(payload, key, wide);
         }
-        _ => mask_aligned(payload, key),
+        _ => mask_aligned(payload, key, wide),
     }
 }
 
@@ -123,7 +123,7 @@ fn mask_in_vectors(payload: &mut [u8], key: [u8; 4]) {
 /// two lines of the cache. The first and the last piece overlap the others. The payload is at
 /// least twice as long as a piece.
 #[inline(always)]
-fn mask_aligned(payload: &mut [u8], key: [u8; 4]) {
+fn mask_aligned(payload: &mut [u8], key: [u8; 4], wide: Option<Wide>) {
     let front_bytes = bytes_to_alignment(payload.as_ptr());
     let (Some(&(mut first)), Some(&(mut last))) = (
         payload.first_chunk::<VECTOR>(),
@@ -135,9 +135,7 @@ fn mask_aligned(payload: &mut [u8], key: [u8; 4]) {
     mask_words(&mut last, rotate(key, payload.len()));
     let aligned_key = rotate(key, front_bytes);
     let (pairs, rest) = payload[front_bytes..].as_chunks_mut::<{ 2 * PIECE }>();
-    for pair in pairs {
-        mask_words(pair, aligned_key);
-    }
+    mask_pieces(pairs, aligned_key, wide);
     if let Some(piece) = rest.first_chunk_mut::<PIECE>() {
         mask_words(piece, aligned_key);
     }
@@ -189,12 +187,12 @@ fn append_few(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
 #[inline(never)]
 fn append_long(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
     output.reserve(payload.len());
-    let wide = wide::run(
-        #[inline(always)]
-        || append_in_vectors(payload, key, output),
-    );
-    if wide.is_none() {
-        append_in_vectors(payload, key, output);
+    match Wide::find() {
+        Some(wide) => wide.run(
+            #[inline(always)]
+            || append_in_vectors(payload, key, output),
+        ),
+        None => append_in_vectors(payload, key, output),
     }
 }
 
@@ -227,18 +225,33 @@ fn append_in_vectors(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
 /// than one piece, and nothing is done.
 // Always inlined, so that its vectors are as wide as the caller's may be.
 #[inline(always)]
-fn mask_in_pieces<const BYTES: usize>(payload: &mut [u8], key: [u8; 4]) -> bool {
+fn mask_in_pieces<const BYTES: usize>(
+    payload: &mut [u8],
+    key: [u8; 4],
+    wide: Option<Wide>,
+) -> bool {
     let Some(&(mut last)) = payload.last_chunk::<BYTES>() else {
         return false;
     };
     mask_words(&mut last, rotate(key, payload.len()));
-    for piece in payload.as_chunks_mut::<BYTES>().0 {
-        mask_words(piece, key);
-    }
+    mask_pieces(payload.as_chunks_mut::<BYTES>().0, key, wide);
     if let Some(end) = payload.last_chunk_mut() {
         *end = last;
     }
     true
+}
+
+/// Masks pieces of so many bytes, a multiple of four.
+#[inline(always)]
+fn mask_pieces<const BYTES: usize>(pieces: &mut [[u8; BYTES]], key: [u8; 4], wide: Option<Wide>) {
+    match wide {
+        Some(wide) => wide.mask(pieces, key),
+        None => {
+            for piece in pieces {
+                mask_words(piece, key);
+            }
+        }
+    }
 }
 
 /// Appends the pieces of so many bytes, a multiple of four, and gives the rest.
@@ -364,7 +377,7 @@ mod tests {
         for length in [WIDE_FROM, ALIGNED_FROM - 1, ALIGNED_FROM, 1000, 1001, 5127] {
             let payload: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
             let (mut fast, mut obvious) = (payload.clone(), payload.clone());
-            mask_in_vectors(&mut fast, key);
+            mask_in_vectors(&mut fast, key, None);
             mask_byte_by_byte(&mut obvious, key, 0);
             assert_eq!(fast, obvious, "{length} bytes");
             let mut copied = vec![1; 7];
