@@ -36,7 +36,7 @@ const LAYERS: [Layer; 27] = [
         name: "src/websocket",
         may: &[
             "crate::websocket", "crate::http", "crate::time", "crate::read_buffer", "core", "alloc",
-            "core::time::Duration", "sha1", "base64", "simdutf8", "http", "percent_encoding",
+            "core::time::Duration", "fearless_simd", "sha1", "base64", "simdutf8", "http", "percent_encoding",
         ],
         must_not: &[
             "crate::time::Clock",
