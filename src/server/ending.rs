@@ -13,12 +13,20 @@
 //! ```
 //!
 //! All of it is limited: in time ([`Config::close_timeout`](super::Config) for each of these steps, and for each write that
-//! the client is slow to take), and in bytes.
+//! the client is slow to take), in bytes, and in bytes of a millisecond. Nobody waits for discarded bytes. But a client on this machine or
+//! a fast network sends them as fast as they are read, and a read of 64 KiB takes up to 100 µs, because the kernel puts the next bytes in
+//! their place meanwhile. So the socket is read 64 KiB at a time, with a millisecond in between:
+//!
+//! ```text
+//!            64 KiB since the last pause             1 ms
+//!   reading ────────────────────────────▶ paused ───────────▶ reading
+//! ```
 
 use super::config::CLOSING_BYTES_MAX;
 use super::recipient::flush_write_queue;
 use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
+use crate::time::Timestamp;
 use std::time::Duration;
 
 /// A connection whose last bytes are on their way out.
@@ -27,7 +35,11 @@ pub(super) struct Ending {
     /// The client has sent FIN, so that only writing is left.
     client_ended: bool,
     has_sent_fin: bool,
-    discarded_bytes: u32,
+    discarded: Discarded,
+    /// The time for this step is over then.
+    ends_at: Timestamp,
+    /// The socket is not read before that.
+    paused_until: Option<Timestamp>,
 }
 
 impl Ending {
@@ -37,7 +49,9 @@ impl Ending {
             queue,
             client_ended: false,
             has_sent_fin: false,
-            discarded_bytes: 0,
+            discarded: Discarded::default(),
+            ends_at: Timestamp(0),
+            paused_until: None,
         }
     }
 
@@ -82,7 +96,8 @@ impl Ending {
                 return Fate::Close;
             }
         }
-        io.set_deadline(key, io.now().plus(close_timeout));
+        self.ends_at = io.now().plus(close_timeout);
+        self.set_timer(io, key);
         Fate::Stay
     }
 
@@ -103,14 +118,65 @@ impl Ending {
     }
 
     /// Discards input.
-    pub(super) fn discard(&mut self, bytes: usize) -> Fate {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.discarded_bytes = self.discarded_bytes.saturating_add(bytes);
-        match self.discarded_bytes > CLOSING_BYTES_MAX {
-            true => Fate::Close,
-            false => Fate::Stay,
+    pub(super) fn discard(&mut self, io: &mut Io, key: SocketKey, bytes: usize) -> Fate {
+        match self.discarded.add(bytes) {
+            Next::Read => Fate::Stay,
+            Next::Pause => {
+                io.pause_reading(key);
+                self.paused_until = Some(io.now().plus(DISCARD_PAUSE));
+                self.set_timer(io, key);
+                Fate::Stay
+            }
+            Next::Close => Fate::Close,
         }
     }
+
+    /// The socket's deadline has come: a pause is over, or the time for this step.
+    pub(super) fn timed_out(&mut self, io: &mut Io, key: SocketKey) -> Fate {
+        if io.now() >= self.ends_at {
+            return Fate::Close;
+        }
+        self.paused_until = None;
+        io.resume_reading(key);
+        self.set_timer(io, key);
+        Fate::Stay
+    }
+
+    fn set_timer(&self, io: &mut Io, key: SocketKey) {
+        let paused_until = self.paused_until.unwrap_or(self.ends_at);
+        io.set_deadline(key, self.ends_at.min(paused_until));
+    }
+}
+
+/// The bytes of one client that were discarded.
+#[derive(Default)]
+struct Discarded {
+    bytes: u32,
+    since_pause: u32,
+}
+
+impl Discarded {
+    fn add(&mut self, bytes: usize) -> Next {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.since_pause = self.since_pause.saturating_add(bytes);
+        if self.bytes > CLOSING_BYTES_MAX {
+            return Next::Close;
+        }
+        if self.since_pause < DISCARDED_AT_ONCE {
+            return Next::Read;
+        }
+        self.since_pause = 0;
+        Next::Pause
+    }
+}
+
+/// What follows when bytes were discarded.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Read,
+    Pause,
+    Close,
 }
 
 /// What happens to the socket next.
@@ -121,15 +187,31 @@ pub(super) enum Fate {
     Close,
 }
 
+/// What is discarded before a pause: what a turn reads of it.
+const DISCARDED_AT_ONCE: u32 = 64 << 10;
+
+/// How long a pause is. All of the bytes that are discarded at most take a second, and the client has
+/// [`Config::close_timeout`](super::Config).
+const DISCARD_PAUSE: Duration = Duration::from_millis(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn input_after_the_end_is_discarded_up_to_the_limit_and_closes_the_socket_one_past_it() {
-        let mut ending = Ending::new(WriteQueue::new());
-        assert_eq!(ending.discard(CLOSING_BYTES_MAX as usize - 1), Fate::Stay);
-        assert_eq!(ending.discard(1), Fate::Stay);
-        assert_eq!(ending.discard(1), Fate::Close);
+        let mut discarded = Discarded::default();
+        assert_ne!(discarded.add(CLOSING_BYTES_MAX as usize - 1), Next::Close);
+        assert_ne!(discarded.add(1), Next::Close);
+        assert_eq!(discarded.add(1), Next::Close);
+    }
+
+    #[test]
+    fn pause_follows_64_kib_that_were_discarded_and_not_one_byte_less() {
+        let mut discarded = Discarded::default();
+        for _ in 0..3 {
+            assert_eq!(discarded.add(DISCARDED_AT_ONCE as usize - 1), Next::Read);
+            assert_eq!(discarded.add(1), Next::Pause);
+        }
     }
 }

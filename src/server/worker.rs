@@ -159,7 +159,7 @@ impl<H: Handler> Application for Worker<H> {
             Some(ConnectionState::Ending(ending)) => {
                 // Their length is charged already.
                 io.charge(bytes.len().saturating_mul(DISCARDED_BYTE_COST - 1));
-                let fate = ending.discard(bytes.len());
+                let fate = ending.discard(io, key, bytes.len());
                 self.connections.apply(io, key, fate);
             }
             None => {}
@@ -255,7 +255,11 @@ impl<H: Handler> Application for Worker<H> {
                 let ending = opening.timed_out(io, environment);
                 self.end_opening(io, key, ending);
             }
-            Some(ConnectionState::Ending(_)) | None => connections.close(io, key),
+            Some(ConnectionState::Ending(ending)) => {
+                let fate = ending.timed_out(io, key);
+                connections.apply(io, key, fate);
+            }
+            None => connections.close(io, key),
         }
     }
 

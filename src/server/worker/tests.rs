@@ -12,6 +12,7 @@ use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::{CloseCode, Opcode, encode};
 use crate::websocket::{self, Limits};
 use socket2::{Domain, SockRef, Socket, Type};
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
@@ -726,7 +727,7 @@ fn write_behind(mut client: TcpStream, bytes: Vec<u8>) -> std::thread::JoinHandl
 }
 
 #[test]
-fn bytes_behind_the_end_are_discarded_up_to_64_kib_in_a_turn() {
+fn bytes_behind_the_end_are_discarded_up_to_64_kib_in_a_turn_and_before_a_pause() {
     let announcer = Announcer { gaps: "gaps" };
     let mut server = SteppedServer::new(1, Config::default(), announcer);
     let mut client = server.client(0);
@@ -737,14 +738,38 @@ fn bytes_behind_the_end_are_discarded_up_to_64_kib_in_a_turn() {
     let (all, max) = (1 << 20, 64 << 10);
     let writing = write_behind(client, vec![0; all as usize]);
     let (mut read, mut most) = (0, 0);
+    let mut of_milliseconds = HashMap::new();
     server.turn_until(0, |server| {
-        let now = server.workers[0].0.io().read_bytes() - before;
+        let io = server.workers[0].0.io();
+        let now = io.read_bytes() - before;
         most = most.max(now - read);
+        *of_milliseconds.entry(io.now()).or_default() += now - read;
         read = now;
         read == all
     });
     assert!(most <= max, "{most}");
+    // A pause follows the read that makes 64 KiB full.
+    let most = of_milliseconds.into_values().max().unwrap_or(0);
+    assert!(most < 2 * max, "{most}");
     writing.join().unwrap();
+}
+
+#[test]
+fn ended_connection_that_was_paused_is_closed_at_its_close_timeout() {
+    let announcer = Announcer { gaps: "gaps" };
+    let config = Config {
+        close_timeout: Duration::from_millis(50),
+        ..Config::default()
+    };
+    let mut server = SteppedServer::new(1, config, announcer);
+    let mut client = server.client(0);
+    // A frame without a mask ends the connection, and the bytes behind it bring a pause.
+    let mut bytes = vec![0x80, 0x00];
+    bytes.resize(66 << 10, 0);
+    client.write_all(&bytes).unwrap();
+    // The client never sends FIN.
+    server.turn_until(0, |server| server.workers[0].0.io().sockets() == 0);
+    assert_eq!(server.handle.metrics().closed, 1);
 }
 
 /// Answers every request with 20,000 bytes.
