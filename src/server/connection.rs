@@ -1004,6 +1004,7 @@ impl<H: Handler> Connection<H> {
         close: CloseFrame<'_>,
     ) {
         let rooms = &mut environment.fan_out.rooms;
+        rooms.settle_all(self.recipient.subscriptions());
         self.recipient.unsubscribe_all(io, key, rooms);
         environment.timers.forget(key);
         if environment.rates.end_wait(key.index()) {

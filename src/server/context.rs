@@ -87,7 +87,7 @@ impl Context<'_> {
     }
 
     /// Sends a message to this client alone. It may overtake messages that were published in the same turn. Cost: one copy, or
-    /// compressing it where [`Config::deflate`](super::Config) and the client ask for that.
+    /// compressing it where [`Config::deflate`](super::Config) and the client ask for that and it has at most 128 KiB.
     ///
     /// # Errors
     /// The connection is closing, too many bytes wait for it already, or a message in fragments is under way. The limit is checked before the message is added, so
@@ -282,7 +282,8 @@ impl Context<'_> {
     /// Publishes a message to all subscribers of a room, including this connection if it is subscribed. All subscribers get a
     /// room's messages in the same order. Cost: one copy into each log that the room has on this worker, however many
     /// subscribers there are. If some of them take compression, the message is also compressed once, or a second time for
-    /// subscribers with small windows if it has more than 512 bytes. With several workers: also one frame that they share.
+    /// subscribers with small windows if it has more than 512 bytes. A message of more than 16 KiB is compressed in steps, and its subscribers
+    /// with compression get it, and the messages behind it, when it is ready. With several workers: also one frame that they share.
     ///
     /// If another worker owns the room, it puts the message in order, so this connection's own copy comes a turn later. If the
     /// client sends its Close in the same segment, its connection has ended before that: all others get the message, and the

@@ -244,8 +244,9 @@ impl<H: Handler> Environment<H> {
     /// Publishes the worker's metrics for other threads, when it has written what the turn has brought.
     pub(super) fn publish_metrics(&mut self, io: &Io) {
         let rooms = &self.fan_out.rooms;
+        let is_dirty = rooms.is_dirty() || rooms.owes_messages();
         self.turn_times
-            .turn_ended(io, rooms.deliveries(), rooms.is_dirty(), &self.snapshot);
+            .turn_ended(io, rooms.deliveries(), is_dirty, &self.snapshot);
         self.snapshot.publish(self.metrics(io));
         self.fan_out.rooms.publish_lags();
     }

@@ -243,7 +243,8 @@ impl FanOut {
             .node
             .as_ref()
             .is_some_and(|node| node.owned.owes_turn());
-        !self.acknowledgements.is_empty() || owes_uses || owes_turn
+        let owes_messages = self.rooms.can_go_on();
+        !self.acknowledgements.is_empty() || owes_uses || owes_turn || owes_messages
     }
 }
 

@@ -351,6 +351,7 @@ impl<H: Handler> Application for Worker<H> {
         self.paused
             .resume(io, &mut self.connections, &self.environment);
         self.call_drained(io);
+        self.compress_owed();
         let owed = self
             .flusher
             .flush(io, &mut self.connections, &mut self.environment);
@@ -373,7 +374,9 @@ impl<H: Handler> Application for Worker<H> {
         let drained = self.environment.pending.has_drained();
         let owes_turn = self.environment.fan_out.owes_turn();
         // There is no event for "another worker has taken its messages".
-        let retry = messages_wait || owed == Owed::Later || !self.paused.is_empty();
+        let awaits_frames = self.environment.fan_out.rooms.owes_messages();
+        let retry =
+            messages_wait || owed == Owed::Later || !self.paused.is_empty() || awaits_frames;
         let alarms = [
             self.environment.shutdown.next_at(),
             retry.then(|| io.now().plus(RETRY_DELAY)),
@@ -546,6 +549,16 @@ impl<H: Handler> Worker<H> {
 
     fn end(&mut self, io: &mut Io, key: SocketKey, end: End) {
         self.connections.end(io, key, end, &mut self.environment);
+    }
+
+    /// Goes on with long messages that are compressed in steps. Other workers may wait for the frame.
+    fn compress_owed(&mut self) {
+        let FanOut {
+            rooms, outbound, ..
+        } = &mut self.environment.fan_out;
+        if rooms.owes_messages() && rooms.compress_owed() {
+            outbound.wake_others();
+        }
     }
 
     /// Tells handlers that their clients have taken all. What they send now may be taken in the flush that follows; then they

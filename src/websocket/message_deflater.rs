@@ -1,6 +1,8 @@
 //! One message compressed for many receivers (RFC 7692 §6.1, §7.2.1).
 
 use super::compressed_frame;
+#[cfg(feature = "server")]
+use super::deflate::{Compressed, SteppedDeflate};
 use super::deflate::{Deflater, WindowBits};
 use super::frame::Opcode;
 use super::message::AsMessage;
@@ -48,6 +50,12 @@ impl MessageDeflater {
         }
     }
 
+    /// The level.
+    #[cfg(feature = "server")]
+    pub(crate) fn level(&self) -> u8 {
+        self.deflater.level()
+    }
+
     /// Appends the message to `output` as one whole unmasked frame with RSV1, for
     /// receivers with windows of at least `window_bits`.
     ///
@@ -86,5 +94,37 @@ impl fmt::Debug for MessageDeflater {
         f.debug_struct("MessageDeflater")
             .field("level", &self.deflater.level())
             .finish_non_exhaustive()
+    }
+}
+
+/// Compresses one message in steps, into one frame as a [`MessageDeflater`] makes it.
+#[cfg(feature = "server")]
+pub(crate) struct SteppedFrame {
+    opcode: Opcode,
+    steps: SteppedDeflate,
+}
+
+#[cfg(feature = "server")]
+impl SteppedFrame {
+    /// `None`: the window is one of 256 bytes.
+    pub(crate) fn new(level: u8, opcode: Opcode, window_bits: WindowBits) -> Option<SteppedFrame> {
+        let steps = SteppedDeflate::new(level, window_bits)?;
+        Some(SteppedFrame { opcode, steps })
+    }
+
+    /// Compresses the next `bytes_max` bytes of the payload, which is the same in each call.
+    pub(crate) fn step(&mut self, payload: &[u8], bytes_max: usize) -> Compressed {
+        match self.steps.step(payload, bytes_max) {
+            Compressed::Whole(compressed) => {
+                let append = |output: &mut Vec<u8>| {
+                    *output = compressed;
+                    true
+                };
+                let mut frame = Vec::new();
+                compressed_frame::write(self.opcode, || None, append, &mut frame);
+                Compressed::Whole(frame)
+            }
+            other => other,
+        }
     }
 }

@@ -72,5 +72,7 @@ pub use limits::Limits;
 pub use message::{AsMessage, Message, OwnedMessage};
 #[cfg(feature = "deflate")]
 pub use message_deflater::MessageDeflater;
+#[cfg(feature = "server")]
+pub(crate) use message_deflater::SteppedFrame;
 pub use piece::Piece;
 pub use rule::Rule;

@@ -7,10 +7,10 @@
 
 use super::encoding::{Encoding, is_compressible};
 use crate::server::metrics::CompressionCounts;
-use crate::websocket::Message;
-use crate::websocket::MessageDeflater;
-use crate::websocket::deflate::{DeflateConfig, WindowBits};
+use crate::websocket::deflate::{Compressed, DeflateConfig, WindowBits};
 use crate::websocket::frame::Opcode;
+use crate::websocket::{Message, MessageDeflater, SteppedFrame};
+use std::sync::Arc;
 
 /// Compresses the messages that one worker publishes and sends.
 pub(super) struct Compressor {
@@ -75,10 +75,39 @@ impl Compressor {
         if !deflater.write(opcode, payload, window, frame) {
             return None;
         }
-        self.counts.frames += 1;
-        self.counts.from_bytes += payload.len() as u64;
-        self.counts.to_bytes += frame.len() as u64;
+        let frame_bytes = frame.len();
+        self.count(payload.len(), frame_bytes);
         Some(&self.frame)
+    }
+
+    fn count(&mut self, payload_bytes: usize, frame_bytes: usize) {
+        self.counts.frames += 1;
+        self.counts.from_bytes += payload_bytes as u64;
+        self.counts.to_bytes += frame_bytes as u64;
+    }
+
+    /// Begins to compress a message in steps. `None`: that is not possible for this window.
+    pub(super) fn begin_steps(&self, opcode: Opcode, window: WindowBits) -> Option<SteppedFrame> {
+        SteppedFrame::new(self.deflater.level(), opcode, window)
+    }
+
+    /// Compresses the next `bytes_max` bytes of such a message. Returned when it is whole: the frame, or `None` inside if it would not
+    /// shrink.
+    pub(super) fn step(
+        &mut self,
+        steps: &mut SteppedFrame,
+        payload: &[u8],
+        bytes_max: usize,
+    ) -> Option<Option<Arc<[u8]>>> {
+        self.compressed_bytes = self.compressed_bytes.wrapping_add(bytes_max);
+        match steps.step(payload, bytes_max) {
+            Compressed::InPart => None,
+            Compressed::NotShorter => Some(None),
+            Compressed::Whole(frame) => {
+                self.count(payload.len(), frame.len());
+                Some(Some(frame.into()))
+            }
+        }
     }
 
     /// The frame that [`Compressor::compress`] returned last.
@@ -86,14 +115,17 @@ impl Compressor {
         &self.frame
     }
 
-    /// As [`Compressor::compress`], for one client and the window that it agreed on.
+    /// As [`Compressor::compress`], for one client and the window that it agreed on. A message of more than [`DIRECT_BYTES_MAX`] is not
+    /// compressed.
     pub(super) fn compress_for(
         &mut self,
         agreed: Option<WindowBits>,
         message: Message<'_>,
     ) -> Option<&[u8]> {
         let payload = message.as_bytes();
-        let window = agreed.filter(|_| self.is_compressible(payload.len()))?;
+        let is_compressed =
+            payload.len() <= DIRECT_BYTES_MAX && self.is_compressible(payload.len());
+        let window = agreed.filter(|_| is_compressed)?;
         self.compress(message.opcode(), payload, window)
     }
 }
@@ -101,9 +133,24 @@ impl Compressor {
 /// The largest buffer for a compressed frame that a worker keeps.
 const FRAME_BYTES_KEPT: usize = 64 << 10;
 
+/// The longest message for one client that is compressed: 1 to 5 ms. It is written behind the earlier ones at once, and not divided
+/// among turns as that of a room is.
+const DIRECT_BYTES_MAX: usize = 128 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn message_for_one_client_is_compressed_up_to_128_kib_and_not_one_byte_longer() {
+        let mut compressor = Compressor::new(Some(DeflateConfig::default()));
+        let payload = [7; DIRECT_BYTES_MAX + 1];
+        let window = Some(WindowBits::MAX);
+        let longest = Message::Binary(&payload[1..]);
+        assert!(compressor.compress_for(window, longest).is_some());
+        let longer = Message::Binary(&payload);
+        assert!(compressor.compress_for(window, longer).is_none());
+    }
 
     #[test]
     fn buffer_of_a_long_frame_is_not_kept() {

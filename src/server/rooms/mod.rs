@@ -10,6 +10,7 @@
 //! | `room_logs.rs`, `log_set.rs` | the logs of one room; sets of logs |
 //! | `subscription.rs` | [`Subscription`], [`Subscriptions`]: which rooms a connection is in |
 //! | `publication.rs`, `compressor.rs` | a message's frames, each made once |
+//! | `owed.rs` | long messages that are compressed in steps |
 //! | `history.rs` | [`Histories`]: which rooms keep messages, and how many |
 //! | `lag.rs` | which subscriptions are too slow |
 //! | `census.rs` | [`RoomCensus`]: the limits of rooms and members |
@@ -31,6 +32,7 @@ pub(super) mod encoding;
 mod history;
 mod lag;
 mod log_set;
+mod owed;
 mod publication;
 mod room_logs;
 mod sent;
@@ -49,7 +51,9 @@ pub(super) use subscription::{Subscription, Subscriptions};
 use super::history::{Erasure, Position, Replay, Replayed, RoomHistory};
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, Lagging, MetricsSnapshot, RoomCounts, RoomLag};
-use crate::broadcast::{Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped};
+use crate::broadcast::{
+    Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped, SubscriptionId,
+};
 use crate::reactor::SocketKey;
 use crate::time::Timestamp;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
@@ -59,10 +63,11 @@ use encoding::Encoding;
 use history::Histories;
 use lag::{LagWatch, LogLag};
 use log_set::LogSet;
-use publication::{EncodedFrames, LocalMessage, overwrite_frame};
+use owed::{OwedMessages, STEP_BYTES};
+use publication::{EncodedFrames, FrameStep, LocalMessage, overwrite_frame};
 use room_logs::RoomLogs;
 use sent::{Beginnings, SentTable};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use waits::RoomBackpressure;
 
@@ -76,6 +81,12 @@ pub(super) struct RoomTable {
     dirty: LogSet,
     /// Bytes of all logs that no flush has offered to all subscriptions.
     unflushed_bytes: u64,
+    /// The logs that owe messages, each once: a turn goes on with the first one.
+    owing: VecDeque<LogId>,
+    /// How many of them had to leave their first message to another worker when they were looked at last.
+    claimed: usize,
+    /// Bytes of all messages that they owe.
+    owed_bytes: u64,
     /// A log with many of them, to which a message was appended.
     overfull: Option<LogId>,
     /// The last one of these, until it is flushed.
@@ -160,6 +171,17 @@ struct EncodedLog {
     shared: SharedLog,
     lag: LogLag,
     beginnings: Beginnings,
+    /// The messages behind those in the log.
+    owed: Option<Box<OwedMessages>>,
+}
+
+impl EncodedLog {
+    /// Bytes that wait for a flush, or before that for the compressor.
+    #[inline(always)]
+    fn waiting_bytes(&self) -> u64 {
+        let owed = self.owed.as_ref().map_or(0, |owed| owed.bytes());
+        self.shared.pending_bytes() + owed
+    }
 }
 
 impl RoomTable {
@@ -175,6 +197,9 @@ impl RoomTable {
             free: Vec::new(),
             dirty: LogSet::default(),
             unflushed_bytes: 0,
+            owing: VecDeque::new(),
+            claimed: 0,
+            owed_bytes: 0,
             overfull: None,
             filled: None,
             published_under_backpressure: None,
@@ -261,6 +286,10 @@ impl RoomTable {
             return Ok(());
         }
         let log = self.enter(name, window, subscriptions)?;
+        if self.histories.is_on() {
+            // It begins at a place that the application may know.
+            self.settle(log);
+        }
         self.add_subscription(log, key, 0, subscriptions);
         self.subscribers_changed(name);
         Ok(())
@@ -333,6 +362,9 @@ impl RoomTable {
         }
         log.shared.unsubscribe(subscription.id, pool);
         log.lag.unsubscribed(subscription.id);
+        if let Some(owed) = &mut log.owed {
+            owed.forget(subscription.id);
+        }
         let (name, is_empty) = (log.name.clone(), log.shared.is_empty());
         self.census.leave(&name);
         self.subscribers_changed(&name);
@@ -390,6 +422,7 @@ impl RoomTable {
             },
             lag,
             beginnings: Beginnings::default(),
+            owed: None,
         });
         logs.add(encoding, id);
         self.by_name.insert(name, logs);
@@ -415,6 +448,10 @@ impl RoomTable {
         }
         self.dirty.remove(id);
         self.unflushed_bytes -= log.shared.pending_bytes();
+        if let Some(owed) = &log.owed {
+            self.owed_bytes -= owed.bytes();
+            self.owing.retain(|owing| *owing != id);
+        }
         self.lag_watch.forget(id, &log.name, &log.lag);
         if log.lag.is_watched() {
             self.publish_room_lag(&log.name);
@@ -445,6 +482,7 @@ impl RoomTable {
             return Err(NotJoined::AlreadyJoined);
         }
         let log = self.enter(name, window, subscriptions)?;
+        self.settle(log);
         if let (Some(head), Some(of_log)) = (head, log_of(&self.logs, log)) {
             self.histories.set_head(name, head, of_log.shared.log());
         }
@@ -491,6 +529,7 @@ impl RoomTable {
         let Some(behind) = self.histories.kept_behind(name, erasure.position) else {
             return;
         };
+        self.settle_room(name);
         let Some((name, &logs)) = self.by_name.get_key_value(name) else {
             return;
         };
@@ -695,6 +734,7 @@ impl RoomTable {
         for message in messages {
             self.append_shared(message, None);
         }
+        self.settle_room(name);
         self.counts.deliveries = deliveries;
         self.skip_all(name);
         self.forget_unused();
@@ -718,6 +758,7 @@ impl RoomTable {
         if !self.begin_history(name) {
             return false;
         }
+        self.settle_room(name);
         let Some((name, &logs)) = self.by_name.get_key_value(name) else {
             return false;
         };
@@ -822,33 +863,163 @@ impl RoomTable {
 
     /// Appends a message to each of the room's logs, in the log's encoding.
     fn append(&mut self, name: &str, mut frames: impl EncodedFrames, except: Option<Subscription>) {
-        let Some(logs) = self.by_name.get(name) else {
+        let Some(&logs) = self.by_name.get(name) else {
             return;
         };
         for (encoding, id) in logs.iter() {
-            let Some(log) = log_mut(&mut self.logs, id) else {
+            let Some(log) = log_of(&self.logs, id) else {
                 continue;
             };
-            self.dirty.insert(id);
             let except = except.filter(|subscription| subscription.log == id);
             self.counts.deliveries += receivers(&log.shared, except);
-            let before = log.shared.log().head();
-            let pool = self.pools.of(log.shared.keeps());
-            frames.frame(encoding, &mut self.compressor).append(
-                &mut log.shared,
-                except.map(|subscription| subscription.id),
-                pool,
-            );
-            let bytes = log.shared.log().head() - before;
-            self.unflushed_bytes += bytes;
-            if let Some(subscription) = except {
-                let messages = 1;
-                self.sent
-                    .excepted(subscription, Sent { messages, bytes }, &mut log.beginnings);
+            let except = except.map(|subscription| subscription.id);
+            match log.owed.is_some() || frames.is_divided(encoding, &self.compressor) {
+                true => self.owe(id, frames.to_shared(name), except),
+                false => self.append_to(id, &mut frames, except),
             }
-            if log.shared.pending_bytes() >= LOG_UNFLUSHED_BYTES_MAX {
-                self.overfull = Some(id);
-                self.filled = Some(id);
+        }
+    }
+
+    /// Appends a message to one log.
+    #[inline(always)]
+    fn append_to(
+        &mut self,
+        id: LogId,
+        frames: &mut impl EncodedFrames,
+        except: Option<SubscriptionId>,
+    ) {
+        let Some(log) = log_mut(&mut self.logs, id) else {
+            return;
+        };
+        self.dirty.insert(id);
+        let before = log.shared.log().head();
+        let pool = self.pools.of(log.shared.keeps());
+        frames
+            .frame(log.encoding, &mut self.compressor)
+            .append(&mut log.shared, except, pool);
+        let bytes = log.shared.log().head() - before;
+        self.unflushed_bytes += bytes;
+        if let Some(subscription) = except {
+            let messages = 1;
+            let subscription = Subscription {
+                log: id,
+                id: subscription,
+            };
+            self.sent
+                .excepted(subscription, Sent { messages, bytes }, &mut log.beginnings);
+        }
+        if log.waiting_bytes() >= LOG_UNFLUSHED_BYTES_MAX {
+            self.overfull = Some(id);
+            self.filled = Some(id);
+        }
+    }
+
+    /// A log gets a message later: when it is compressed, and those in front of it.
+    #[cold]
+    fn owe(&mut self, id: LogId, message: SharedMessage, except: Option<SubscriptionId>) {
+        let Some(log) = log_mut(&mut self.logs, id) else {
+            return;
+        };
+        let owed = log.owed.get_or_insert_with(|| {
+            self.owing.push_back(id);
+            Box::default()
+        });
+        self.owed_bytes += owed.push(message, except);
+        if log.waiting_bytes() >= LOG_UNFLUSHED_BYTES_MAX {
+            self.overfull = Some(id);
+            self.filled = Some(id);
+        }
+    }
+
+    /// Whether logs owe messages.
+    pub(super) fn owes_messages(&self) -> bool {
+        !self.owing.is_empty()
+    }
+
+    /// Whether the next turn can go on with them. If not, other workers compress the messages that are next.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.claimed < self.owing.len()
+    }
+
+    /// Compresses a turn's part of the messages that logs owe, and appends those that are ready. True: other workers may wait for one
+    /// of them.
+    pub(super) fn compress_owed(&mut self) -> bool {
+        let (mut left_bytes, mut has_appended) = (STEP_BYTES, false);
+        self.claimed = 0;
+        while left_bytes > 0
+            && self.can_go_on()
+            && let Some(&id) = self.owing.front()
+        {
+            let step = self.compress_first(id, left_bytes);
+            if step != FrameStep::IsClaimed {
+                self.claimed = 0;
+            }
+            let bytes = match step {
+                FrameStep::Compressed(bytes) => bytes,
+                FrameStep::IsReady => {
+                    has_appended = true;
+                    // The next log is served in between.
+                    self.owing.rotate_left(1);
+                    self.append_owed(id)
+                }
+                FrameStep::IsClaimed => {
+                    self.owing.rotate_left(1);
+                    self.claimed += 1;
+                    0
+                }
+            };
+            left_bytes = left_bytes.saturating_sub(bytes);
+        }
+        has_appended
+    }
+
+    /// Compresses a step of the first message that a log owes.
+    fn compress_first(&mut self, id: LogId, bytes_max: usize) -> FrameStep {
+        let log = log_mut(&mut self.logs, id);
+        let owed = log.and_then(|log| Some((log.encoding, log.owed.as_deref_mut()?)));
+        owed.map_or(FrameStep::IsReady, |(encoding, owed)| {
+            owed.step(encoding, &mut self.compressor, bytes_max)
+        })
+    }
+
+    /// Appends the first message that a log owes. Returns its bytes.
+    fn append_owed(&mut self, id: LogId) -> usize {
+        let Some(log) = log_mut(&mut self.logs, id) else {
+            return 0;
+        };
+        let Some(first) = log.owed.as_mut().and_then(|owed| owed.pop()) else {
+            self.owing.retain(|owing| *owing != id);
+            return 0;
+        };
+        let bytes = first.message.bytes();
+        self.owed_bytes -= bytes as u64;
+        if log.owed.take_if(|owed| owed.is_empty()).is_some() {
+            self.owing.retain(|owing| *owing != id);
+        }
+        self.append_to(id, &mut &first.message, first.except);
+        bytes
+    }
+
+    /// A log gets all messages that it owes, now.
+    fn settle(&mut self, id: LogId) {
+        while log_of(&self.logs, id).is_some_and(|log| log.owed.is_some()) {
+            self.append_owed(id);
+        }
+    }
+
+    /// The same for all logs of a room.
+    fn settle_room(&mut self, name: &str) {
+        if self.owes_messages() {
+            let logs = self.by_name.get(name).copied().unwrap_or(RoomLogs::NONE);
+            logs.iter().for_each(|(_, id)| self.settle(id));
+        }
+    }
+
+    /// The same for the logs of these subscriptions: the last messages of a connection are to be written.
+    pub(super) fn settle_all(&mut self, subscriptions: &Subscriptions) {
+        if self.owes_messages() {
+            for subscription in subscriptions.as_slice() {
+                self.settle(subscription.log);
             }
         }
     }
@@ -935,7 +1106,7 @@ impl RoomTable {
 
     /// Whether a client still has to wait.
     pub(super) fn must_wait(&self, wait: &PublisherWait) -> bool {
-        let overfull = |log: &EncodedLog| log.shared.pending_bytes() >= LOG_UNFLUSHED_BYTES_MAX;
+        let overfull = |log: &EncodedLog| log.waiting_bytes() >= LOG_UNFLUSHED_BYTES_MAX;
         match wait {
             PublisherWait::Flush(log) => log_of(&self.logs, *log).is_some_and(overfull),
             PublisherWait::Subscribers(room) => self.lag_watch.backpressure().on(room).is_some(),
@@ -947,9 +1118,9 @@ impl RoomTable {
         self.lag_watch.backpressure().ends()
     }
 
-    /// Bytes of all logs that no flush has offered to all subscriptions.
+    /// Bytes of all logs that no flush has offered to all subscriptions, and of the messages that they owe.
     pub(super) fn unflushed_bytes(&self) -> u64 {
-        self.unflushed_bytes
+        self.unflushed_bytes + self.owed_bytes
     }
 
     /// Whether one of these subscriptions is in a log that is not flushed. Of a connection in many rooms, the first 16 are looked at.

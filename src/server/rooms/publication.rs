@@ -8,7 +8,8 @@
 //!                                  └── compressed by the first worker that needs it
 //! ```
 //!
-//! A message is compressed only if a subscriber takes it compressed: a room has only logs that a subscriber needs.
+//! A message is compressed only if a subscriber takes it compressed: a room has only logs that a subscriber needs. A long one is
+//! compressed in steps (`owed.rs`).
 
 use super::compressor::Compressor;
 use super::encoding::Encoding;
@@ -20,14 +21,21 @@ use crate::server::not_published::{NotPublished, Published};
 use crate::server::receipt::{Receipt, Reply, receipt};
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::{Opcode, encode};
-use crate::websocket::{Fragment, Message, OwnedMessage};
+use crate::websocket::{Fragment, Message, OwnedMessage, SteppedFrame};
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A message that has a frame for each encoding.
 pub(super) trait EncodedFrames {
     /// The message's frame in this encoding.
     fn frame<'a>(&'a mut self, encoding: Encoding, compressor: &'a mut Compressor) -> Frame<'a>;
+
+    /// Whether this frame is still to be compressed, and the message so long that this is done in steps.
+    fn is_divided(&self, encoding: Encoding, compressor: &Compressor) -> bool;
+
+    /// The same message, to be kept until its frame is made.
+    fn to_shared(&self, room: &str) -> SharedMessage;
 }
 
 /// One frame, as a log takes it.
@@ -103,6 +111,17 @@ impl EncodedFrames for LocalMessage<'_> {
             true => Frame::Bytes(compressor.last_frame()),
             false => Frame::Message(message),
         }
+    }
+
+    #[inline(always)]
+    fn is_divided(&self, encoding: Encoding, compressor: &Compressor) -> bool {
+        let bytes = self.message.as_bytes().len();
+        bytes > UNDIVIDED_BYTES_MAX && compressor.window(encoding, bytes).is_some()
+    }
+
+    #[cold]
+    fn to_shared(&self, room: &str) -> SharedMessage {
+        SharedMessage::new(room, self.message, None, true)
     }
 }
 
@@ -191,6 +210,49 @@ struct CompressedFrames {
     /// For the server's own window, and for the narrow one. `None` inside: compression does not make it shorter. A worker
     /// that needs a frame while another worker makes it waits for it.
     frames: [OnceLock<Option<Arc<[u8]>>>; 2],
+    /// Of each of them: a worker compresses it in steps.
+    claimed: [AtomicBool; 2],
+}
+
+/// A worker compresses one frame of a message in steps, and the others do not.
+struct Claim {
+    frames: Arc<CompressedFrames>,
+    index: usize,
+}
+
+impl Claim {
+    /// `None`: another worker has it.
+    fn new(frames: &Arc<CompressedFrames>, index: usize) -> Option<Claim> {
+        let is_claimed = frames.claimed[index].swap(true, Ordering::Relaxed);
+        (!is_claimed).then(|| Claim {
+            frames: frames.clone(),
+            index,
+        })
+    }
+}
+
+/// The frame is made, or the worker does not need it any more.
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.frames.claimed[self.index].store(false, Ordering::Relaxed);
+    }
+}
+
+/// A frame that this worker compresses in steps.
+pub(super) struct FrameInSteps {
+    steps: SteppedFrame,
+    _claim: Claim,
+}
+
+/// What has become of a message's frame in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FrameStep {
+    /// It is there, or the message needs none.
+    IsReady,
+    /// So many bytes were compressed; perhaps it is there now.
+    Compressed(usize),
+    /// Another worker compresses it.
+    IsClaimed,
 }
 
 impl SharedMessage {
@@ -231,6 +293,7 @@ impl SharedMessage {
                 opcode,
                 payload_at: message.payload_at(),
                 frames: Default::default(),
+                claimed: Default::default(),
             })
         });
         SharedMessage {
@@ -355,31 +418,119 @@ impl SharedMessage {
         self.plain.len() + self.room.len() + size_of::<Self>()
     }
 
+    /// The compressed frame of this encoding. `None`: the message is not compressed for it.
+    fn compressible(
+        &self,
+        encoding: Encoding,
+        compressor: &Compressor,
+    ) -> Option<CompressibleFrame<'_>> {
+        let frames = self.compressed.as_ref()?;
+        let payload = &self.plain[frames.payload_at..];
+        let window = compressor.window(encoding, payload.len())?;
+        let index = match compressor.window(Encoding::Deflate, payload.len()) {
+            Some(largest) if largest == window => 0,
+            _ => 1,
+        };
+        Some(CompressibleFrame {
+            frames,
+            index,
+            payload,
+            window,
+        })
+    }
+
     fn compressed_frame(
         &self,
         encoding: Encoding,
         compressor: &mut Compressor,
     ) -> Option<&Arc<[u8]>> {
-        let compressed = self.compressed.as_deref()?;
-        let payload = &self.plain[compressed.payload_at..];
-        let window = compressor.window(encoding, payload.len())?;
-        let [own, narrow] = &compressed.frames;
-        let frame = match compressor.window(Encoding::Deflate, payload.len()) {
-            Some(largest) if largest == window => own,
-            _ => narrow,
-        };
+        let CompressibleFrame {
+            frames,
+            index,
+            payload,
+            window,
+        } = self.compressible(encoding, compressor)?;
         let compress = || {
-            let frame = compressor.compress(compressed.opcode, payload, window);
+            let frame = compressor.compress(frames.opcode, payload, window);
             frame.map(Arc::from)
         };
-        frame.get_or_init(compress).as_ref()
+        frames.frames[index].get_or_init(compress).as_ref()
     }
+
+    /// Compresses the next `bytes_max` bytes of a long message. `steps`: what has become of it so far.
+    pub(super) fn step(
+        &self,
+        encoding: Encoding,
+        compressor: &mut Compressor,
+        steps: &mut Option<FrameInSteps>,
+        bytes_max: usize,
+    ) -> FrameStep {
+        let unmade = self.divided(encoding, compressor);
+        let Some(unmade) = unmade else {
+            return FrameStep::IsReady;
+        };
+        let frame = &unmade.frames.frames[unmade.index];
+        if steps.is_none() {
+            let Some(claim) = Claim::new(unmade.frames, unmade.index) else {
+                return FrameStep::IsClaimed;
+            };
+            let Some(new) = compressor.begin_steps(unmade.frames.opcode, unmade.window) else {
+                // It cannot be compressed for this window.
+                let _ = frame.set(None);
+                return FrameStep::IsReady;
+            };
+            *steps = Some(FrameInSteps {
+                steps: new,
+                _claim: claim,
+            });
+        }
+        if let Some(under_way) = steps
+            && let Some(made) = compressor.step(&mut under_way.steps, unmade.payload, bytes_max)
+        {
+            // It may be there already, if another worker could not wait.
+            let _ = frame.set(made);
+            *steps = None;
+        }
+        FrameStep::Compressed(bytes_max)
+    }
+
+    /// The compressed frame that is still to be made, of a message so long that this is done in steps.
+    fn divided(
+        &self,
+        encoding: Encoding,
+        compressor: &Compressor,
+    ) -> Option<CompressibleFrame<'_>> {
+        if self.plain.len() <= UNDIVIDED_BYTES_MAX {
+            return None;
+        }
+        let frame = self.compressible(encoding, compressor)?;
+        let is_made = frame.frames.frames[frame.index].get().is_some();
+        (frame.payload.len() > UNDIVIDED_BYTES_MAX && !is_made).then_some(frame)
+    }
+}
+
+/// A compressed frame of a [`SharedMessage`], and what it is made of.
+struct CompressibleFrame<'m> {
+    frames: &'m Arc<CompressedFrames>,
+    index: usize,
+    payload: &'m [u8],
+    window: WindowBits,
 }
 
 impl EncodedFrames for &SharedMessage {
     fn frame<'a>(&'a mut self, encoding: Encoding, compressor: &'a mut Compressor) -> Frame<'a> {
         let compressed = self.compressed_frame(encoding, compressor);
         Frame::Shared(compressed.unwrap_or(&self.plain))
+    }
+
+    #[inline(always)]
+    fn is_divided(&self, encoding: Encoding, compressor: &Compressor) -> bool {
+        self.divided(encoding, compressor).is_some()
+    }
+
+    #[cold]
+    fn to_shared(&self, _: &str) -> SharedMessage {
+        SharedMessage::clone(self)
     }
 }
 
@@ -432,6 +583,7 @@ fn encode_shared(
             opcode: message.opcode(),
             payload_at: plain.len() - message.as_bytes().len(),
             frames: Default::default(),
+            claimed: Default::default(),
         })
     });
     (plain, compressed)
@@ -447,6 +599,9 @@ fn encode_frame(message: Message<'_>) -> Arc<[u8]> {
 fn frame_bytes_max(message: Message<'_>) -> usize {
     message.as_bytes().len() + HEADER_BYTES_MAX
 }
+
+/// The longest message of a room that is compressed in one go: up to 0.6 ms.
+const UNDIVIDED_BYTES_MAX: usize = 16 << 10;
 
 /// A server's frames have no masking key.
 const HEADER_BYTES_MAX: usize = 10;

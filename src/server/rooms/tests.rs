@@ -1,6 +1,8 @@
-//! Lag in the table of rooms, checked against a look at every log. Histories are in `tests/history.rs`.
+//! Lag in the table of rooms, checked against a look at every log. Histories are in `tests/history.rs`, messages that are compressed in
+//! steps in `tests/owed.rs`.
 
 mod history;
+mod owed;
 
 use super::*;
 use crate::server::lag::LagAction;

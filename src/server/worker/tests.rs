@@ -949,6 +949,38 @@ fn share_of_a_turn_counts_what_is_compressed_at_the_limit_and_past_it() {
 }
 
 #[test]
+fn turn_compresses_4_kib_of_a_long_message_and_no_byte_more() {
+    let replier = Replier::default();
+    let mut server = SteppedServer::new(1, with_deflate(), replier.clone());
+    let mut member = server.client_with(0, DEFLATE);
+    member.write_all(&text("hall")).unwrap();
+    server.turn_until(0, |_| replier.handled() == 1);
+    let compressed = |server: &SteppedServer<Replier>| {
+        let rooms = &server.workers[0].1.environment.fan_out.rooms;
+        rooms.compressed_bytes()
+    };
+    let payload: Vec<u8> = (0..100_000u32)
+        .map(|number| (number.wrapping_mul(2_654_435_761) >> 28) as u8)
+        .collect();
+    let publisher = server.handle.publisher();
+    publisher
+        .publish("hall", Message::Binary(&payload))
+        .unwrap();
+    let (mut last, mut most) = (0, 0);
+    server.turn_until(0, |server| {
+        let now = compressed(server);
+        most = most.max(now - last);
+        last = now;
+        now >= payload.len()
+    });
+    assert_eq!(most, 4 << 10);
+    server.turn(0);
+    let mut first = [0];
+    member.read_exact(&mut first).unwrap();
+    assert_eq!(first, [0b1100_0010]);
+}
+
+#[test]
 fn share_of_a_turn_counts_joins_at_the_limit_and_past_it() {
     for (sent, in_first_turn) in [(15, 15), (16, 16), (17, 16)] {
         let replier = Replier::default();

@@ -81,6 +81,61 @@ impl Deflater {
     }
 }
 
+/// Compresses one message in steps, without reference to earlier ones: for a caller that has other
+/// work to do in between. As many bytes take as long as in one go.
+#[cfg(feature = "server")]
+pub(crate) struct SteppedDeflate {
+    deflate: Deflate,
+    /// What is compressed so far.
+    output: Vec<u8>,
+    /// 0 ≤ taken ≤ the payload's length
+    taken: usize,
+}
+
+/// What has become of a message after a step.
+#[cfg(feature = "server")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Compressed {
+    /// There is more to compress.
+    InPart,
+    /// The compressed payload, or the frame with it.
+    Whole(Vec<u8>),
+    /// It would not be shorter.
+    NotShorter,
+}
+
+#[cfg(feature = "server")]
+impl SteppedDeflate {
+    /// Allocates 147 to 273 KiB. `None`: the window is one of 256 bytes, which the library cannot
+    /// keep to.
+    pub(crate) fn new(level: u8, window_bits: WindowBits) -> Option<SteppedDeflate> {
+        (window_bits > WindowBits::MIN).then(|| SteppedDeflate {
+            deflate: new_deflate(level, window_bits),
+            output: Vec::new(),
+            taken: 0,
+        })
+    }
+
+    /// Compresses the next `bytes_max` bytes of the payload, which is the same in each call. At
+    /// least one; not to be called again when the message is whole, or not shorter.
+    pub(crate) fn step(&mut self, payload: &[u8], bytes_max: usize) -> Compressed {
+        let rest = &payload[self.taken..];
+        let part = &rest[..rest.len().min(bytes_max.max(1))];
+        self.taken += part.len();
+        let is_last = self.taken == payload.len();
+        let end_max = output_bytes_max(payload);
+        let is_shorter = compress_part(&mut self.deflate, part, is_last, end_max, &mut self.output);
+        match is_last {
+            _ if !is_shorter => Compressed::NotShorter,
+            false => Compressed::InPart,
+            true if remove_tail(&mut self.output) => {
+                Compressed::Whole(core::mem::take(&mut self.output))
+            }
+            true => Compressed::NotShorter,
+        }
+    }
+}
+
 /// Compresses messages that refer to the ones before them (context takeover).
 pub(crate) struct DeflateContext {
     deflate: Deflate,
@@ -143,30 +198,50 @@ fn compress_or_undo(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>)
 //# Compress all the octets of the payload of the message using
 //# DEFLATE.
 fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool {
-    let start = output.len();
-    // One byte more than what is still shorter, to see that it is not.
-    let bytes_max = payload.len() + TAIL.len();
-    let mut rest = payload;
+    let end_max = output.len() + output_bytes_max(payload);
+    compress_part(deflate, payload, true, end_max, output) && remove_tail(output)
+}
+
+/// One byte more than what is still shorter, to see that it is not.
+fn output_bytes_max(payload: &[u8]) -> usize {
+    payload.len() + TAIL.len()
+}
+
+/// Compresses a part of a payload; the last one is flushed. What comes of it is appended, as far
+/// as the library gives it. `false`: the output would get as long as `end_max`.
+fn compress_part(
+    deflate: &mut Deflate,
+    part: &[u8],
+    is_last: bool,
+    end_max: usize,
+    output: &mut Vec<u8>,
+) -> bool {
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+    //# If the resulting data does not end with an empty DEFLATE block
+    //# with no compression (the "BTYPE" bits are set to 00), append an
+    //# empty DEFLATE block with no compression to the tail end.
+    let flush = match is_last {
+        true => DeflateFlush::SyncFlush,
+        false => DeflateFlush::NoFlush,
+    };
+    let mut rest = part;
     loop {
         let end = output.len();
-        let room = OUTPUT_BLOCK_BYTES.min(bytes_max - (end - start));
+        let room = OUTPUT_BLOCK_BYTES.min(end_max - end);
         output.resize(end + room, 0);
         let (taken, written) = (deflate.total_in(), deflate.total_out());
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
-        //# If the resulting data does not end with an empty DEFLATE block
-        //# with no compression (the "BTYPE" bits are set to 00), append an
-        //# empty DEFLATE block with no compression to the tail end.
-        let flushed = deflate.compress(rest, &mut output[end..], DeflateFlush::SyncFlush);
+        let compressed = deflate.compress(rest, &mut output[end..], flush);
         let taken = (deflate.total_in() - taken) as usize;
         let written = (deflate.total_out() - written) as usize;
-        if flushed.is_err() || end - start + written >= bytes_max {
+        if compressed.is_err() || end + written >= end_max {
             return false;
         }
         rest = &rest[taken..];
         output.truncate(end + written);
-        // The library takes less than 4 GiB at once, and flushes behind that.
-        if rest.is_empty() && written < room {
-            return remove_tail(output);
+        // The library takes less than 4 GiB at once, and flushes behind that. Without a flush it
+        // may keep some of the output for the next part.
+        if rest.is_empty() && (written < room || !is_last) {
+            return true;
         }
     }
 }
@@ -222,7 +297,7 @@ mod tests {
     use super::*;
 
     /// Bytes that look random.
-    fn noise(bytes: usize) -> Vec<u8> {
+    pub(super) fn noise(bytes: usize) -> Vec<u8> {
         let mut state = 0x9e37_79b9_u32;
         let next = || {
             state ^= state << 13;
@@ -259,5 +334,71 @@ mod tests {
                 output.clear();
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "server"))]
+mod stepped_tests {
+    use super::tests::noise;
+    use super::*;
+    use zlib_rs::{Inflate, InflateFlush};
+
+    /// Letters of an alphabet of 16: they shrink to about half.
+    fn letters(bytes: usize) -> Vec<u8> {
+        let noise = noise(bytes);
+        noise.iter().map(|byte| b'a' + (byte >> 4)).collect()
+    }
+
+    fn compressed_in_steps(payload: &[u8], step_bytes: usize, window: WindowBits) -> Compressed {
+        let mut steps = SteppedDeflate::new(2, window).expect("a window to keep to");
+        for _ in 1..payload.len().div_ceil(step_bytes) {
+            let taken_before = steps.deflate.total_in();
+            let compressed = steps.step(payload, step_bytes);
+            if compressed != Compressed::InPart {
+                return compressed;
+            }
+            assert_eq!(steps.deflate.total_in() - taken_before, step_bytes as u64);
+        }
+        steps.step(payload, step_bytes)
+    }
+
+    #[test]
+    fn message_that_is_compressed_in_steps_inflates_to_the_same_whatever_the_steps_are() {
+        let bytes = if cfg!(miri) { 300 } else { 70_000 };
+        let payload = letters(bytes);
+        for window in [9, 15].map(|bits| WindowBits::new(bits).expect("a window")) {
+            for step_bytes in [bytes / 70, bytes / 3, bytes - 1, bytes, 2 * bytes] {
+                let Compressed::Whole(mut compressed) =
+                    compressed_in_steps(&payload, step_bytes, window)
+                else {
+                    panic!("not compressed in steps of {step_bytes}");
+                };
+                assert!(compressed.len() < payload.len() * 3 / 4);
+                compressed.extend_from_slice(&TAIL);
+                let mut inflate = Inflate::new(false, window.get());
+                let mut inflated = vec![0; payload.len() + 1];
+                let flush = InflateFlush::SyncFlush;
+                inflate
+                    .decompress(&compressed, &mut inflated, flush)
+                    .expect("DEFLATE data of this window");
+                assert_eq!(inflate.total_out(), payload.len() as u64);
+                inflated.truncate(payload.len());
+                assert!(inflated == payload);
+            }
+        }
+    }
+
+    #[test]
+    fn message_that_does_not_shrink_is_given_up_in_steps_too() {
+        let bytes = if cfg!(miri) { 300 } else { 20_000 };
+        for step_bytes in [bytes / 7, bytes] {
+            let compressed = compressed_in_steps(&noise(bytes), step_bytes, WindowBits::MAX);
+            assert_eq!(compressed, Compressed::NotShorter);
+        }
+    }
+
+    #[test]
+    fn smallest_window_has_no_compressor_in_steps() {
+        assert!(SteppedDeflate::new(2, WindowBits::MIN).is_none());
     }
 }

@@ -68,6 +68,8 @@ mod pool;
 
 #[cfg(not(feature = "deflate"))]
 pub(crate) use absent::{CompressedMessage, CompressedPieces, DeflatePool};
+#[cfg(feature = "server")]
+pub(crate) use compress::{Compressed, SteppedDeflate};
 #[cfg(feature = "deflate")]
 pub(crate) use compress::{DeflateContext, Deflater};
 #[cfg(feature = "deflate")]
