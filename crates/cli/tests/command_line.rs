@@ -1851,6 +1851,23 @@ fn chat_that_only_listens_shows_each_message_as_json_and_does_not_read_its_input
 }
 
 #[test]
+fn chat_offers_compression_unless_it_is_told_not_to() {
+    for (options, is_offered) in [(&[][..], true), (&["--no-compress"], false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let url = format!("ws://{address}/chat/a");
+        let arguments: Vec<&str> = ["chat", &url].iter().chain(options).copied().collect();
+        let _chat = Program::start(&arguments);
+        let mut request = [0; 4_096];
+        let length = accepted(&listener).read(&mut request).expect("a request");
+        let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+        assert!(request.ends_with("\r\n\r\n"), "{request}");
+        let offer = "sec-websocket-extensions: permessage-deflate";
+        assert_eq!(request.contains(offer), is_offered, "{request}");
+    }
+}
+
+#[test]
 fn chat_sends_the_token_the_origin_the_fields_and_the_subprotocol_that_it_is_given() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");

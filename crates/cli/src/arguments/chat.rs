@@ -39,6 +39,9 @@ pub(crate) struct ChatSettings {
     /// Subprotocol to offer instead of those of the chat; may be repeated
     #[arg(long = "subprotocol", value_name = "NAME", help_heading = REQUEST)]
     pub subprotocols: Vec<String>,
+    /// Do not offer compression (permessage-deflate)
+    #[arg(long, help_heading = REQUEST)]
+    pub no_compress: bool,
     #[command(flatten)]
     pub trust: TrustSettings,
 }

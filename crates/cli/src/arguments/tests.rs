@@ -122,6 +122,7 @@ fn chat_takes_fields_of_the_request_and_forms_of_output() {
         headers: vec![("X-A".into(), "b: c".into()), ("Y".into(), String::new())],
         origin: Some("https://h".into()),
         subprotocols: vec!["mqtt".into()],
+        no_compress: true,
         ..ChatSettings::default()
     };
     let line = [
@@ -136,6 +137,7 @@ fn chat_takes_fields_of_the_request_and_forms_of_output() {
         "https://h",
         "--subprotocol",
         "mqtt",
+        "--no-compress",
     ];
     let parsed = parse(line.map(std::ffi::OsString::from));
     assert_eq!(parsed, Ok(Command::Chat(chat)));

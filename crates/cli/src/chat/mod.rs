@@ -91,6 +91,7 @@ pub(super) fn run(settings: ChatSettings) -> Result<(), String> {
         origin: settings.origin,
         headers: settings.headers,
         subprotocols: settings.subprotocols,
+        compresses: !settings.no_compress,
     };
     let client = server.connect().map_err(|error| explain(&error))?;
     let shared = Arc::new(Shared::default());
@@ -204,13 +205,16 @@ struct Server {
     headers: Vec<(String, String)>,
     /// Instead of those of the chat, if there are any.
     subprotocols: Vec<String>,
+    /// Compression is offered.
+    compresses: bool,
 }
 
 impl Server {
     fn connect(&self) -> Result<Client, ClientError> {
-        let mut client = Client::builder(&self.uri)
-            .keep_alive(SILENCE, ANSWER)
-            .deflate(DeflateConfig::default());
+        let mut client = Client::builder(&self.uri).keep_alive(SILENCE, ANSWER);
+        if self.compresses {
+            client = client.deflate(DeflateConfig::default());
+        }
         let own = self.subprotocols.iter().map(String::as_str);
         let of_chat = [SUBPROTOCOL_V2, SUBPROTOCOL].into_iter();
         let chosen: Vec<&str> = match self.subprotocols.is_empty() {
