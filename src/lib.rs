@@ -154,9 +154,12 @@ mod book {
         WhoMayConnect: "learn/who-may-connect.md",
         Authentication: "guides/authentication.md",
         BlockingSockets: "guides/blocking-sockets.md",
+        Client: "guides/client.md",
         Handler: "guides/handler.md",
         Memory: "guides/memory.md",
         TestingAHandler: "guides/testing-a-handler.md",
+        WithoutStd: "guides/without-std.md",
         History: "history.md",
+        ComingFrom: "coming-from.md",
     }
 }
