@@ -18,6 +18,7 @@ use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
 use yamabiko::websocket::{Event, Fragment, Limits, Message, ProtocolError, SendError};
 
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::waiting::{TIMEOUT, accepted, joined};
 
 const TEXT: u8 = 0x1;
@@ -299,9 +300,8 @@ fn client_resolves_a_name_and_tries_each_of_its_addresses() {
 //# attempt.
 #[test]
 fn client_reports_which_address_refused_the_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    drop(listener);
+    let port = ReservedPort::new();
+    let address = port.address();
     let error = Client::connect(&uri_of(address)).expect_err("no server listens");
     let ClientError::Connect(attempts) = &error else {
         panic!("{error:?}");

@@ -11,6 +11,7 @@ use yamabiko::server::{
     Server, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
+use yamabiko_testing::port::ReservedPort;
 #[cfg(unix)]
 use yamabiko_testing::socket::joined;
 use yamabiko_testing::socket::{
@@ -321,7 +322,11 @@ fn closed_is_called_once_for_each_opened_connection_and_every_ending() {
 fn shutdown_sends_1001_to_all_and_returns_when_all_have_answered() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
-        let mut server = Running::start(config);
+        let port = ReservedPort::new();
+        let mut server = Running::start(Config {
+            listen: port.address().into(),
+            ..config
+        });
         let mut clients = server.clients_of_each_worker(workers, 2).concat_all();
         let connections = clients.len();
         server.shutdown();

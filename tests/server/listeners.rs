@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use yamabiko::server::{Accept, CannotListen, Config, ListenAddress, ListenAddresses, Server};
 #[cfg(unix)]
 use yamabiko::server::{ServerHandle, UnixListen};
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::socket::{
     Application, Client, GET, Running, WorkerLock, config, with_1_and_3_workers,
 };
@@ -111,12 +112,9 @@ fn ipv4_and_ipv6_can_have_the_same_port() {
 #[test]
 fn address_that_cannot_be_bound_is_named_and_no_other_stays_bound() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = |listener: &TcpListener| -> ListenAddress {
-        listener.local_addr().expect("it is bound").into()
-    };
-    let (taken_address, free_address) = (address(&taken), address(&free));
-    drop(free);
+    let free = ReservedPort::new();
+    let free_address = ListenAddress::from(free.address());
+    let taken_address = ListenAddress::from(taken.local_addr().expect("it is bound"));
     let config = Config {
         listen: [free_address.clone(), taken_address.clone()]
             .into_iter()
@@ -130,7 +128,7 @@ fn address_that_cannot_be_bound_is_named_and_no_other_stays_bound() {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     let cause: &CannotListen = cause.expect("the address");
     assert_eq!(cause.address(), &taken_address);
-    TcpListener::bind(ip(&free_address)).expect("it is free again");
+    TcpListener::bind(free.address()).expect("it is free again");
 }
 
 /// An application that receives no requests.

@@ -1,11 +1,11 @@
 //! `yamabiko conform` from outside: exit statuses, the table, the report as JSON.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 use yamabiko::client::Client;
 use yamabiko::tls::ClientTls;
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::tls::Folder as Certificates;
 use yamabiko_testing::waiting::{TIMEOUT, exit_status, output_of};
 
@@ -211,9 +211,8 @@ fn only_rules_of_the_level_to_fail_on_count() {
 
 #[test]
 fn without_a_server_the_exit_status_is_1_and_with_a_wrong_argument_2() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("ws://{}/", listener.local_addr().expect("bound"));
-    drop(listener);
+    let port = ReservedPort::new();
+    let url = format!("ws://{}/", port.address());
     for (arguments, status, message) in [
         (
             &["server", &url][..],

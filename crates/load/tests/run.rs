@@ -2,11 +2,11 @@
 
 use std::error::Error as _;
 use std::io;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
 use yamabiko_load::{Error, Interrupt, Phase, Plan, PlanBuilder, Scenario, run};
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::socket::{TestServer, config};
 
 /// A server that sends every message back.
@@ -106,11 +106,8 @@ fn report_is_written_by_serde_and_as_a_table() {
 
 #[test]
 fn refused_connection_is_an_error_with_its_cause() {
-    let address = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("an address")
-    };
-    let plan = Plan::builder(Scenario::Idle, format!("ws://{address}/"));
+    let port = ReservedPort::new();
+    let plan = Plan::builder(Scenario::Idle, format!("ws://{}/", port.address()));
     let plan = plan.connections(2).build().expect("sound");
     let error = run(&plan, &Interrupt::new(), |_| {}).expect_err("no server listens");
     let Error::Opening {

@@ -17,6 +17,7 @@ use serde_json::Value;
 use yamabiko::chat::Chat;
 use yamabiko::server::Config;
 use yamabiko::websocket::deflate::DeflateConfig;
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::socket::TestServer;
 use yamabiko_testing::tls::Folder;
 #[cfg(target_os = "linux")]
@@ -602,10 +603,8 @@ mod no_servers {
 
     #[test]
     fn refused_connection_is_an_error() {
-        let address = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-            listener.local_addr().expect("an address")
-        };
+        let port = ReservedPort::new();
+        let address = port.address();
         let expected = format!(
             "yamabiko: 0 of 100 connections opened: \
              cannot connect to {address}: connection refused\n"

@@ -203,7 +203,7 @@ impl Door {
 }
 
 fn local(port: &ReservedPort) -> String {
-    format!("127.0.0.1:{}", port.number())
+    port.address().to_string()
 }
 
 #[test]

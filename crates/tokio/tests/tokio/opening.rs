@@ -11,6 +11,7 @@ use yamabiko::http::{Refusal, Status};
 use yamabiko::websocket::CloseCode;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflatePool};
 use yamabiko::websocket::handshake::Proxy;
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_tokio::{AcceptError, Acceptor, Connector, WebSocket};
 
 async fn listener() -> (TcpListener, String) {
@@ -176,9 +177,8 @@ async fn name_without_an_address_and_closed_port_are_told_apart() {
         matches!(unknown, Err(ClientError::Resolve { .. })),
         "{unknown:?}"
     );
-    let (listener, uri) = listener().await;
-    drop(listener);
-    let closed = yamabiko_tokio::connect(&uri).await;
+    let port = ReservedPort::new();
+    let closed = yamabiko_tokio::connect(&format!("ws://{}/", port.address())).await;
     let Err(ClientError::Connect(attempts)) = closed else {
         panic!("{closed:?}");
     };
