@@ -142,6 +142,8 @@ impl Member {
         let builder = Client::builder(&format!("ws://{address}/chat/{room}"));
         let client = builder
             .subprotocol("yamabiko.chat.v2")
+            .read_timeout(TIMEOUT)
+            .write_timeout(TIMEOUT)
             .connect()
             .expect("a server");
         let mut member = Member(client);

@@ -23,6 +23,7 @@ use yamabiko::chat::{
 use yamabiko::client::{Client, OwnedMessage};
 use yamabiko::websocket::Message;
 
+use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::waiting::{TIMEOUT, accepted, exit_status, joined};
 
 const COLUMNS: u16 = 80;
@@ -80,6 +81,7 @@ fn server() -> (Process, String) {
 struct Member(Client);
 
 impl Member {
+    /// It is in the room when this returns.
     fn join(address: &str, name: &str) -> Member {
         let client = Client::builder(&format!("ws://{address}/chat/lobby"))
             .subprotocol(SUBPROTOCOL)
@@ -87,6 +89,7 @@ impl Member {
             .connect();
         let mut other = Member(client.expect("it listens"));
         other.send(&ClientMessage::Join { name: name.into() });
+        other.read_until("welcome");
         other
     }
 
@@ -311,13 +314,15 @@ fn paste_of_10_000_bytes_arrives_whole_however_the_terminal_sends_it() {
         .read_timeout(TIMEOUT)
         .connect()
         .expect("it listens");
-    let mut aki = Terminal::chat(&url, &[]);
-    aki.wait_for_prompt("> ");
-    let text: String = (0..2_000).map(|number| format!("{number:04} ")).collect();
+    other.send(Message::Text("here")).expect("open");
     let mut receive = || match other.read().expect("in time") {
         Some(OwnedMessage::Text(text)) => text,
         message => panic!("{message:?}"),
     };
+    assert_eq!(receive(), "here");
+    let mut aki = Terminal::chat(&url, &[]);
+    aki.wait_for_prompt("> ");
+    let text: String = (0..2_000).map(|number| format!("{number:04} ")).collect();
     assert_eq!(text.len(), 10_000);
     aki.paste(&text);
     aki.press(ENTER);
@@ -570,7 +575,9 @@ fn text_that_is_refused_is_at_the_prompt_again() {
 
 #[test]
 fn text_entered_without_a_connection_is_marked_and_reported_when_it_is_sent() {
-    let (server, address) = server();
+    let port = ReservedPort::new();
+    let address = port.address().to_string();
+    let (server, _) = server_at(&address, &[]);
     let mut bo = Member::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     aki.press(&format!("before{ENTER}"));
@@ -589,7 +596,9 @@ fn text_entered_without_a_connection_is_marked_and_reported_when_it_is_sent() {
 
 #[test]
 fn text_that_was_never_sent_is_reported_at_the_end_with_status_1() {
-    let (server, address) = server();
+    let port = ReservedPort::new();
+    let address = port.address().to_string();
+    let (server, _) = server_at(&address, &[]);
     let mut aki = Terminal::aki(&address);
     server.signal("TERM");
     aki.wait_for("again in");
@@ -603,7 +612,9 @@ fn text_that_was_never_sent_is_reported_at_the_end_with_status_1() {
 
 #[test]
 fn terminal_is_restored_however_the_chat_ends() {
-    let (server, address) = server();
+    let port = ReservedPort::new();
+    let address = port.address().to_string();
+    let (server, _) = server_at(&address, &[]);
     for keys in [CTRL_C, CTRL_D] {
         let mut aki = Terminal::aki(&address);
         assert!(!aki.is_restored());
