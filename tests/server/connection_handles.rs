@@ -10,10 +10,11 @@ use yamabiko::server::{
 use yamabiko_testing::socket::{Client, TIMEOUT, TestServer, config, with_1_and_3_workers};
 
 /// Gives the test a handle of each connection, and tells how it has closed. A text is sent back, `begin` begins a message in
-/// fragments, and `wait` waits until the test lets the worker go on.
+/// fragments, and `wait` tells that it waits, until the test lets the worker go on.
 struct HandsOut {
     handles: Sender<ConnectionHandle>,
     closed: Sender<(u16, String)>,
+    waits: Sender<()>,
     go_on: std::sync::Mutex<Receiver<()>>,
 }
 
@@ -36,8 +37,9 @@ impl Handler for HandsOut {
                 begun.expect("the first fragment");
             }
             Message::Text("wait") => {
-                let waits = self.go_on.lock().expect("no panic");
-                let _ = waits.recv_timeout(TIMEOUT);
+                let go_on = self.go_on.lock().expect("no panic");
+                let _ = self.waits.send(());
+                let _ = go_on.recv_timeout(TIMEOUT);
             }
             message => context.send(message).expect("the client reads"),
         }
@@ -53,22 +55,25 @@ struct Test {
     server: TestServer,
     handles: Receiver<ConnectionHandle>,
     closed: Receiver<(u16, String)>,
+    waits: Receiver<()>,
     go_on: Sender<()>,
 }
 
 impl Test {
     fn start(config: Config) -> Test {
-        let ((handles_in, handles), (closed_in, closed), (go_on, waits)) =
-            (channel(), channel(), channel());
+        let ((handles_in, handles), (closed_in, closed)) = (channel(), channel());
+        let ((waits_in, waits), (go_on, go_on_out)) = (channel(), channel());
         let handler = HandsOut {
             handles: handles_in,
             closed: closed_in,
-            go_on: waits.into(),
+            waits: waits_in,
+            go_on: go_on_out.into(),
         };
         Test {
             server: TestServer::start(config, handler),
             handles,
             closed,
+            waits,
             go_on,
         }
     }
@@ -187,21 +192,16 @@ fn message_is_refused_when_the_mailbox_of_the_worker_is_full_and_not_before() {
     });
     let (mut client, handle) = test.open();
     client.text("wait");
-    // The worker has taken what was in its mailbox when the handler began to wait, so the third is one too many at the latest.
+    test.waits.recv_timeout(TIMEOUT).expect("the handler waits");
     let receipts: Vec<_> = (0..6)
         .map(|number| handle.send(number.to_string()))
         .collect();
     test.go_on.send(()).expect("the handler waits");
     let results: Vec<_> = receipts.into_iter().map(|receipt| receipt.wait()).collect();
-    let taken = results.iter().filter(|result| result.is_ok()).count();
-    assert!((2..6).contains(&taken), "{results:?}");
-    assert!(results.contains(&Err(NotSent::WorkerBehind)), "{results:?}");
-    for (number, _) in results
-        .iter()
-        .enumerate()
-        .filter(|(_, result)| result.is_ok())
-    {
-        assert_eq!(client.read_text(), number.to_string());
+    let behind = Err(NotSent::WorkerBehind);
+    assert_eq!(results, [Ok(()), Ok(()), behind, behind, behind, behind]);
+    for number in ["0", "1"] {
+        assert_eq!(client.read_text(), number);
     }
 }
 

@@ -6,7 +6,8 @@ use yamabiko::http::{OriginPattern, Origins};
 use yamabiko::server::{Config, LagPolicy, Limits, RateAction, RateLimits};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
-    Client, Running, TIMEOUT, config, eventually, frame, upgrade, with_1_and_3_workers,
+    Client, Deadline, LOOP_TIMEOUT, Running, TIMEOUT, config, eventually, frame, upgrade,
+    with_1_and_3_workers,
 };
 
 /// The settings of the server, with some changed.
@@ -56,7 +57,9 @@ fn rates_hold_for_open_connections() {
             rates: rates(1, RateAction::Close),
             ..config
         });
+        let deadline = Deadline::after(LOOP_TIMEOUT);
         let code = loop {
+            deadline.check("the client is closed");
             client.send([frame(Opcode::Text, b"a"), frame(Opcode::Text, b"b")].concat());
             let frame = client.read_frame();
             if frame.opcode == Opcode::Close {

@@ -552,7 +552,7 @@ fn sixteen_connections_beyond_the_limit_have_a_place_for_tls_and_one_more_is_clo
 fn silent_connection_beyond_the_limit_loses_its_place_for_tls_after_an_eighth_of_the_handshake_timeout()
  {
     let authority = Authority::new();
-    let (server, _open) = full_server(&authority, Duration::from_secs(8));
+    let (server, _open) = full_server(&authority, Duration::from_secs(24));
     let silent: Vec<_> = (0..16)
         .map(|_| TcpStream::connect(server.address).expect("accepted"))
         .collect();

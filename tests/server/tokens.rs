@@ -268,7 +268,8 @@ fn connection_is_closed_with_3000_when_its_token_expires() {
 #[test]
 fn expiry_closes_a_connection_that_is_busy_and_one_that_is_not_read() {
     let config = Config {
-        close_timeout: Duration::from_millis(100),
+        // Longer than the test may stand between two of its steps.
+        close_timeout: Duration::from_secs(1),
         ..yamabiko_testing::socket::config(1)
     };
     let server = start(config, tokens());
