@@ -27,7 +27,7 @@ const CASES: [&str; 8] = [
 
 #[test]
 fn server_that_answers_nothing_fails() {
-    let report = run(&CASES, |stream, _| {
+    let report = run(SHORT, &CASES, |stream, _| {
         drop(stream.read_to_end(&mut Vec::new()))
     });
     all_fail(
@@ -39,7 +39,7 @@ fn server_that_answers_nothing_fails() {
 
 #[test]
 fn server_that_resets_fails() {
-    let report = run(&CASES, |stream, _| {
+    let report = run(LONG, &CASES, |stream, _| {
         let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
     });
     all_fail(
@@ -51,7 +51,7 @@ fn server_that_resets_fails() {
 
 #[test]
 fn server_that_sends_half_a_response_fails() {
-    let report = run(&CASES, |stream, _| {
+    let report = run(SHORT, &CASES, |stream, _| {
         let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgr");
         let _ = stream.read_to_end(&mut Vec::new());
     });
@@ -64,7 +64,7 @@ fn server_that_sends_half_a_response_fails() {
 
 #[test]
 fn server_whose_response_never_ends_fails() {
-    let report = run(&CASES, |stream, _| {
+    let report = run(LONG, &CASES, |stream, _| {
         let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nA: ");
         flood(stream, &[b'a'; 65_536]);
     });
@@ -73,7 +73,7 @@ fn server_whose_response_never_ends_fails() {
 
 #[test]
 fn server_whose_interim_responses_never_end_fails() {
-    let report = run(&CASES, |stream, _| {
+    let report = run(LONG, &CASES, |stream, _| {
         flood(stream, &b"HTTP/1.1 100 Continue\r\n\r\n".repeat(10_000))
     });
     all_fail(&report, "control/ping", "more than 16 interim responses");
@@ -82,7 +82,7 @@ fn server_whose_interim_responses_never_end_fails() {
 #[test]
 fn server_that_sends_messages_without_end_fails() {
     let message = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &[0; 65_536]].concat();
-    let report = run(&CASES, move |stream, key| {
+    let report = run(LONG, &CASES, move |stream, key| {
         open(stream, key);
         flood(stream, &message);
     });
@@ -97,7 +97,7 @@ fn server_that_sends_messages_without_end_fails() {
 fn server_that_sends_pongs_and_pings_without_end_fails() {
     for frame in [&b"\x8A\x05flood"[..], b"\x89\x01p"] {
         let frames = frame.repeat(10_000);
-        let report = run(&["closing/fin-without-close"], move |stream, key| {
+        let report = run(LONG, &["closing/fin-without-close"], move |stream, key| {
             open(stream, key);
             flood(stream, &frames);
         });
@@ -111,7 +111,7 @@ fn server_that_sends_pongs_and_pings_without_end_fails() {
 
 #[test]
 fn server_that_sends_no_frames_fails() {
-    let report = run(&CASES, |stream, key| {
+    let report = run(LONG, &CASES, |stream, key| {
         open(stream, key);
         flood(stream, &[0xFF; 65_536]);
     });
@@ -139,14 +139,23 @@ fn all_fail(report: &Report, id: &str, reason: &str) {
     assert_eq!(passed.count(), 0, "{report}");
 }
 
+/// The patience of a suite that waits in vain.
+const SHORT: Duration = Duration::from_millis(100);
+/// The patience of a suite for which something comes, however late: what it is decides the reason.
+const LONG: Duration = Duration::from_secs(10);
+
 /// Runs these cases with a server that does this on each connection, after it has read a request
 /// with this key.
-fn run(cases: &[&str], harm: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) -> Report {
+fn run(
+    patience: Duration,
+    cases: &[&str],
+    harm: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static,
+) -> Report {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || serve(&listener, std::sync::Arc::new(harm)));
     let plan = cases.iter().copied().fold(Plan::new(), Plan::only);
-    let plan = plan.patience(Duration::from_millis(100)).at_once(4);
+    let plan = plan.patience(patience).at_once(4);
     let url = format!("ws://{address}/");
     test_server(&plan, &url, &Interrupt::new(), |_| {}).expect("a server that echoes at first")
 }
