@@ -13,7 +13,7 @@ const OPERATOR: &str = "operator-0123456789abc";
 /// A server. A node that has ended is known to be gone soon.
 fn node(engine: &SimulatedEngine, workers: usize) -> TestServer {
     let backplane = BackplaneConfig {
-        beat: Duration::from_millis(10),
+        beat: Duration::from_millis(50),
         ..engine.node()
     };
     let keys = format!("{OPERATOR} publish=/chat/*,/moderate/* subscribe=/chat/*");

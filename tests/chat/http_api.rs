@@ -620,7 +620,7 @@ fn names_and_numbers_of_a_cluster_are_those_of_all_nodes() {
     let engine = SimulatedEngine::start(31);
     let nodes = [(); 2].map(|()| {
         let backplane = BackplaneConfig {
-            beat: Duration::from_millis(10),
+            beat: Duration::from_millis(50),
             ..engine.node()
         };
         let config = Config {

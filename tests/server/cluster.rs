@@ -51,7 +51,7 @@ struct Node {
 impl Node {
     fn start(engine: &SimulatedEngine) -> Node {
         let backplane = BackplaneConfig {
-            beat: Duration::from_millis(10),
+            beat: Duration::from_millis(50),
             ..engine.node()
         };
         let noting = Noting::default();

@@ -17,7 +17,7 @@ use crate::web_server::web_server;
 /// A node, started.
 fn node(engine: &SimulatedEngine, workers: usize, app: App) -> Service {
     let backplane = BackplaneConfig {
-        beat: Duration::from_millis(10),
+        beat: Duration::from_millis(50),
         ..engine.node()
     };
     let config = Config {
