@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE.parents[1] / "target/readme/target/debug"
-START_SECONDS_MAX = 10
+START_SECONDS_MAX = 30
 PEER_SECONDS_MAX = 60
 
 # Both kinds of messages, and one that many reads bring.
