@@ -50,6 +50,7 @@ mod list_budget;
 mod member;
 mod message_rate;
 mod moderating;
+mod name_list;
 mod names;
 mod nodes;
 mod page;

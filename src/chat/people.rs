@@ -30,11 +30,12 @@
 //! Each change of the names has the next revision ([`NameChange`]). Revisions count on each node by themselves.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use super::name_list::{ListedNames, NameList};
 use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_skeleton};
 use super::nodes::MemberEntry;
-use super::protocol::{NAMES_LISTED_MAX, ServerMessage, TABS_MAX, json};
+use super::protocol::{ServerMessage, TABS_MAX};
 use super::sanctions::Identity;
 use super::speaker::Speaker;
 use crate::server::ConnectionId;
@@ -49,8 +50,7 @@ pub(super) struct People {
     skeletons: HashMap<Arc<str>, Arc<str>>,
     numbers: HashMap<Box<str>, u128>,
     revision: u64,
-    /// The list of this revision, if it has been requested.
-    list: Option<Arc<NameList>>,
+    listed: ListedNames,
     /// How many persons have a part here.
     here: usize,
     /// Persons of other nodes whose names others have, or names that look like them. They are empty but after a collision.
@@ -58,24 +58,6 @@ pub(super) struct People {
     /// The number of look-ups for substitutes.
     #[cfg(test)]
     looked_up: std::cell::Cell<usize>,
-}
-
-/// The first [`NAMES_LISTED_MAX`] names of a revision in the order of their keys. All requests
-/// for a revision share its list; the first one that needs the JSON writes it, without a lock.
-#[derive(Debug)]
-pub(super) struct NameList {
-    names: Box<[Name]>,
-    json: OnceLock<String>,
-}
-
-impl NameList {
-    /// A JSON array of strings.
-    pub(super) fn json(&self) -> &str {
-        self.json.get_or_init(|| {
-            let names: Vec<&str> = self.names.iter().map(Name::as_str).collect();
-            json(&names)
-        })
-    }
 }
 
 /// A name in a room, and where it is.
@@ -193,16 +175,9 @@ impl People {
         self.revision
     }
 
+    /// The list of this revision.
     pub(super) fn list(&mut self) -> Arc<NameList> {
-        let names = &self.names;
-        let list = self.list.get_or_insert_with(|| {
-            let listed = names.values().take(NAMES_LISTED_MAX);
-            Arc::new(NameList {
-                names: listed.map(|person| person.name.clone()).collect(),
-                json: OnceLock::new(),
-            })
-        });
-        list.clone()
+        self.listed.list()
     }
 
     pub(super) fn is_free(&self, name: &Name) -> bool {
@@ -660,8 +635,9 @@ impl People {
                 *self.numbers.entry(stem.into()).or_default() |= bit(number);
             }
         }
+        self.listed.add(&person.name);
         self.names.insert(key, person);
-        self.changed();
+        self.revision += 1;
     }
 
     /// Removes a person; names that are confusable with its name are free again. That is a change.
@@ -679,13 +655,9 @@ impl People {
                 }
             }
         }
-        self.changed();
-        Some(person)
-    }
-
-    fn changed(&mut self) {
+        self.listed.remove(name, &self.names, |person| &person.name);
         self.revision += 1;
-        self.list = None;
+        Some(person)
     }
 }
 

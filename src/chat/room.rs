@@ -51,10 +51,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::first_by_name::FirstByName;
 use super::message_rate::MessageRate;
+use super::name_list::NameList;
 use super::names::{Name, Stem};
 use super::nodes::{Fact, MemberEntry, Nodes, Notice, Told, What};
 use super::passwords::PasswordThread;
-use super::people::{Gone, Here, NameChange, NameList, Outcome, Part, People, Person, Renamed};
+use super::people::{Gone, Here, NameChange, Outcome, Part, People, Person, Renamed};
 use super::protocol::Visibility;
 use super::room_record::{Bytes, RoomRecord, Shelf, TopicRecord};
 use super::rules::{Creation, Entrance, PRIVATE_PREFIX, Rules, TOPIC_PREFIX, Untold};
