@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 use yamabiko::server::{BackplaneMessage, BackplaneNode, KeptMessages, RoomHistory};
@@ -70,19 +70,25 @@ impl Receiver {
     /// Until the server has stopped.
     pub(crate) fn run(mut self) {
         while !self.shared.queue.is_closed() {
-            if let Err(error) = self.connect_and_follow() {
+            let began = Instant::now();
+            let connected = Link::connect(&self.shared.settings, &self.shared.name(&self.node));
+            // One that was connected begins to wait when it is lost.
+            let (ended, taken) = match connected {
+                Ok(link) => (self.follow(link), Duration::ZERO),
+                Err(error) => (Err(error), began.elapsed()),
+            };
+            if let Err(error) = ended {
                 self.shared.status.lost(&error.to_string());
-                let pause = self.backoff.next(getrandom::u64().unwrap_or_default());
-                self.shared.queue.pause(pause);
+                let random = getrandom::u64().unwrap_or_default();
+                self.shared.queue.pause(self.backoff.next(random, taken));
                 // So that they do not pile up. Without a connection no channel is left.
                 let _ = self.take_orders();
             }
         }
     }
 
-    /// One connection, from its beginning to its end.
-    fn connect_and_follow(&mut self) -> Result<(), LinkError> {
-        let mut link = Link::connect(&self.shared.settings, &self.shared.name(&self.node))?;
+    /// One connection, until its end.
+    fn follow(&mut self, mut link: Link) -> Result<(), LinkError> {
         self.shared.count_connection();
         self.backoff.reset();
         let channel = self.shared.names.node(&self.node.id().to_string());

@@ -86,6 +86,7 @@ impl Sender {
 
     /// Connects, or waits before the next attempt.
     fn connect(&mut self) -> bool {
+        let began = Instant::now();
         match Link::connect(&self.shared.settings, &self.shared.name(&self.node)) {
             Ok(link) => {
                 self.shared.count_connection();
@@ -100,7 +101,8 @@ impl Sender {
                 self.lose(&error);
                 self.refuse_old();
                 self.tell_state();
-                let pause = self.backoff.next(getrandom::u64().unwrap_or_default());
+                let random = getrandom::u64().unwrap_or_default();
+                let pause = self.backoff.next(random, began.elapsed());
                 self.shared.queue.pause(pause);
                 false
             }
