@@ -34,6 +34,8 @@ pub(crate) struct Sender {
     backoff: Backoff,
     /// What Redis has not answered, in its order.
     groups: Vec<Group>,
+    /// What is sent next: its memory is used again, because memory that is new costs more than the copies.
+    commands: Vec<u8>,
     next_sequence: u64,
     next_beat: Instant,
     /// Since when there is no connection.
@@ -59,6 +61,7 @@ impl Sender {
             link: None,
             backoff: Backoff::new(),
             groups: Vec::new(),
+            commands: Vec::new(),
             next_sequence: 1,
             next_beat: Instant::now(),
             gone: Some(Instant::now()),
@@ -146,23 +149,23 @@ impl Sender {
     /// One group for each room. Messages of one room keep their order.
     fn group(&mut self, publications: Vec<Waiting>) {
         let mut of_room: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut last = 0;
         for waiting in publications {
             let room = waiting.publication.room();
-            let index = match of_room.get(room) {
-                Some(&index) => index,
-                None => {
-                    let room: Arc<str> = room.into();
-                    of_room.insert(room.clone(), self.groups.len());
-                    self.groups.push(Group {
-                        room,
-                        first: 0,
-                        waiting: Vec::new(),
-                        is_sent: false,
-                    });
-                    self.groups.len() - 1
-                }
-            };
-            if let Some(group) = self.groups.get_mut(index) {
+            // Several messages of one room mostly come one behind the other.
+            let is_of_last = |group: &Group| &*group.room == room;
+            if !self.groups.get(last).is_some_and(is_of_last) {
+                last = match of_room.get(room) {
+                    Some(&index) => index,
+                    None => {
+                        let room: Arc<str> = room.into();
+                        of_room.insert(room.clone(), self.groups.len());
+                        self.groups.push(Group::new(room));
+                        self.groups.len() - 1
+                    }
+                };
+            }
+            if let Some(group) = self.groups.get_mut(last) {
                 group.waiting.push(waiting);
             }
         }
@@ -177,23 +180,25 @@ impl Sender {
         let Some(link) = &mut self.link else {
             return Ok(());
         };
-        let mut commands = Vec::new();
+        let commands = &mut self.commands;
+        commands.clear();
+        commands.shrink_to(COMMANDS_BYTES_KEPT);
         for group in &mut self.groups {
-            group.write(&mut commands, link, &self.shared, &self.producer)?;
+            group.write(commands, link, &self.shared, &self.producer)?;
             group.is_sent = true;
         }
         let is_time = self.next_beat <= Instant::now() || is_last;
         if is_time {
             let channel = self.shared.names.node(&self.node.id().to_string());
             let beat = self.shared.beat();
-            Command::new(&mut commands, 3)
+            Command::new(commands, 3)
                 .arg("PUBLISH")
                 .arg(channel)
                 .arg(beat)
                 .end();
             self.next_beat = Instant::now() + BEAT;
         }
-        link.send(&commands)?;
+        link.send(commands)?;
         let mut groups = std::mem::take(&mut self.groups).into_iter();
         for group in groups.by_ref() {
             // Both, or both again: to erase twice is to erase.
@@ -263,6 +268,15 @@ fn answer(link: &mut Link) -> Result<Result<Value, Refused>, LinkError> {
 }
 
 impl Group {
+    fn new(room: Arc<str>) -> Group {
+        Group {
+            room,
+            first: 0,
+            waiting: Vec::new(),
+            is_sent: false,
+        }
+    }
+
     fn write(
         &self,
         commands: &mut Vec<u8>,
@@ -371,5 +385,7 @@ fn first_position(answer: &Value) -> Option<Position> {
 /// the subscribers together: ten publishers with 64 in flight are in one batch.
 const BATCH_PUBLICATIONS: usize = 1024;
 const BATCH_BYTES: usize = 1 << 20;
+/// A buffer for commands that is larger is given back to the system.
+const COMMANDS_BYTES_KEPT: usize = 256 << 10;
 /// How often a beat is sent.
 const BEAT: Duration = Duration::from_millis(500);
