@@ -1,5 +1,7 @@
 //! The scripts that Redis runs, each as one step: nothing comes between its commands. They are texts of `scripts/`.
 
+use yamabiko::server::NodeId;
+
 use crate::command::Command;
 
 /// A script of Redis.
@@ -29,6 +31,7 @@ pub(crate) struct Names {
     rooms: String,
     logs: String,
     nodes: String,
+    erasures: String,
 }
 
 impl Names {
@@ -37,6 +40,7 @@ impl Names {
             rooms: format!("{prefix}:room:"),
             logs: format!("{prefix}:log:"),
             nodes: format!("{prefix}:node:"),
+            erasures: format!("{prefix}:erase:"),
         }
     }
 
@@ -48,6 +52,11 @@ impl Names {
     /// The key of the room's log.
     pub(crate) fn log(&self, room: &str) -> String {
         format!("{}{room}", self.logs)
+    }
+
+    /// The key of the log that a node writes when it erases a message of the room.
+    pub(crate) fn erasure(&self, room: &str, node: NodeId) -> String {
+        format!("{}{node}:{room}", self.erasures)
     }
 
     /// The room of a channel.
@@ -77,6 +86,25 @@ pub(crate) fn call<'b>(
         .number(2)
         .arg(names.room(room))
         .arg(names.log(room))
+        .arg(generation)
+}
+
+/// A call of [`ERASE`] by a node. Six arguments follow.
+pub(crate) fn call_erase<'b>(
+    bytes: &'b mut Vec<u8>,
+    script: &str,
+    names: &Names,
+    room: &str,
+    generation: &str,
+    node: NodeId,
+) -> Command<'b> {
+    Command::new(bytes, 7 + 6)
+        .arg("EVALSHA")
+        .arg(script)
+        .number(3)
+        .arg(names.room(room))
+        .arg(names.log(room))
+        .arg(names.erasure(room, node))
         .arg(generation)
 }
 

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use yamabiko::server::{BackplaneMessage, BackplaneNode, Erasure, Message, NotPublished, Position};
+use yamabiko::server::{
+    BackplaneMessage, BackplaneNode, Erasure, Message, NodeId, NotPublished, Position, RoomHistory,
+};
 
 use crate::backoff::Backoff;
 use crate::command::Command;
@@ -200,20 +202,35 @@ impl Sender {
         }
         link.send(commands)?;
         let mut groups = std::mem::take(&mut self.groups).into_iter();
+        let mut erasing = Vec::new();
+        let mut failed = None;
         for group in groups.by_ref() {
-            // Both, or both again: to erase twice is to erase.
-            match answer(link).and_then(|published| group.erased(link).map(|()| published)) {
+            match answer(link) {
+                Ok(answer) if group.erasures().next().is_some() => erasing.push((group, answer)),
                 Ok(answer) => group.answered(&self.shared, answer),
                 Err(error) => {
-                    self.groups = std::iter::once(group).chain(groups).collect();
-                    return Err(error);
+                    failed = Some(error);
+                    self.groups.push(group);
+                    break;
                 }
             }
         }
-        if is_time {
-            let _ = answer(link)?;
+        if failed.is_none() && is_time {
+            failed = answer(link).err();
         }
-        Ok(())
+        // Behind all answers. Both, or both again: to erase twice is to erase.
+        for (group, published) in erasing {
+            if failed.is_none() {
+                failed = group.erase(link, &self.shared, self.node.id()).err();
+            }
+            match failed {
+                None => group.answered(&self.shared, published),
+                Some(_) => self.groups.push(group),
+            }
+        }
+        self.groups.extend(groups);
+        self.groups.sort_by_key(|group| group.first);
+        failed.map_or(Ok(()), Err)
     }
 
     /// Without a connection: refuses what waits for too long, and from then on all at once.
@@ -284,10 +301,7 @@ impl Group {
         shared: &Shared,
         producer: &str,
     ) -> Result<(), LinkError> {
-        let history = self
-            .waiting
-            .first()
-            .and_then(|first| first.publication.history());
+        let history = self.history();
         let idle = shared.settings.room_idle;
         let (names, room) = (&shared.names, &*self.room);
         let further = 7 + self.waiting.len();
@@ -311,17 +325,6 @@ impl Group {
             call = call.arg_of(envelope.len(), |bytes| envelope.write(bytes));
         }
         call.end();
-        for erasure in self.erasures() {
-            let instead = BackplaneMessage::new(0, Message::Text(&erasure.instead));
-            let envelope = Envelope::new(&instead);
-            let position = erasure.position;
-            scripts::call(commands, &link.erase, names, room, &link.generation, 4)
-                .arg(format!("{:016x}", position.epoch()))
-                .number(position.offset())
-                .arg_of(envelope.len(), |bytes| envelope.write(bytes))
-                .number(kept_seconds(history, idle))
-                .end();
-        }
         Ok(())
     }
 
@@ -331,9 +334,48 @@ impl Group {
         messages.filter_map(|waiting| waiting.publication.message().erases())
     }
 
-    /// Takes the answers to that. What Redis does not erase is a message that it does not keep any more.
-    fn erased(&self, link: &mut Link) -> Result<(), LinkError> {
-        self.erasures().try_for_each(|_| answer(link).map(drop))
+    /// Erases them. What Redis does not erase is a message that it does not keep any more. Others publish in between: a call of the script does
+    /// a part of it.
+    fn erase(&self, link: &mut Link, shared: &Shared, node: NodeId) -> Result<(), LinkError> {
+        let history = self.history();
+        let idle = shared.settings.room_idle;
+        for erasure in self.erasures() {
+            let instead = BackplaneMessage::new(0, Message::Text(&erasure.instead));
+            let envelope = Envelope::new(&instead);
+            let position = erasure.position;
+            let mut before = Vec::new();
+            loop {
+                let mut command = Vec::new();
+                let names = &shared.names;
+                scripts::call_erase(
+                    &mut command,
+                    &link.erase,
+                    names,
+                    &self.room,
+                    &link.generation,
+                    node,
+                )
+                .arg(format!("{:016x}", position.epoch()))
+                .number(position.offset())
+                .arg_of(envelope.len(), |bytes| envelope.write(bytes))
+                .number(kept_seconds(history, idle))
+                .number(ERASED_AT_ONCE)
+                .arg(&before)
+                .end();
+                link.send(&command)?;
+                match answer(link)? {
+                    Ok(Value::BulkString(more)) => before = more,
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How much the room keeps.
+    fn history(&self) -> Option<RoomHistory> {
+        let first = self.waiting.first();
+        first.and_then(|first| first.publication.history())
     }
 
     fn bytes(&self) -> usize {
@@ -387,5 +429,7 @@ const BATCH_PUBLICATIONS: usize = 1024;
 const BATCH_BYTES: usize = 1 << 20;
 /// A buffer for commands that is larger is given back to the system.
 const COMMANDS_BYTES_KEPT: usize = 256 << 10;
+/// Entries of a log that are copied in one step when one of them is erased, some 4 µs each.
+const ERASED_AT_ONCE: u64 = 500;
 /// How often a beat is sent.
 const BEAT: Duration = Duration::from_millis(500);

@@ -110,8 +110,20 @@ impl Node {
         node
     }
 
+    /// With this history of a room. It is ready.
+    pub fn start_keeping(url: &str, history: RoomHistory) -> Node {
+        let settings = RedisSettings::new(url.parse().expect("a URL"));
+        let node = Node::start_of(settings, 2, history);
+        node.is_ready();
+        node
+    }
+
     /// It may not be ready.
     pub fn start_with(settings: RedisSettings, workers: usize) -> Node {
+        Node::start_of(settings, workers, RoomHistory::default())
+    }
+
+    fn start_of(settings: RedisSettings, workers: usize, history: RoomHistory) -> Node {
         let backplane = RedisBackplane::new(settings).expect("settings that can be used");
         let backplane = Arc::new(backplane);
         let config = Config {
@@ -119,7 +131,7 @@ impl Node {
             backplane: Some(BackplaneConfig::new(backplane.clone())),
             ..config(workers)
         };
-        let server = TestServer::start(config, Rooms(Some(RoomHistory::default())));
+        let server = TestServer::start(config, Rooms(Some(history)));
         Node { server, backplane }
     }
 
@@ -231,10 +243,16 @@ impl Peer {
     #[track_caller]
     pub fn publish(&mut self, text: &str) -> Position {
         self.text(text);
+        self.taken()
+    }
+
+    /// The position of a text that was published.
+    #[track_caller]
+    pub fn taken(&mut self) -> Position {
         let answer = self.answer();
         let position = answer
             .strip_prefix("taken ")
             .and_then(|position| position.parse().ok());
-        position.unwrap_or_else(|| panic!("{text}: {answer}"))
+        position.unwrap_or_else(|| panic!("{answer}"))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use yamabiko::server::{Backplane, Position};
+use yamabiko::server::{Backplane, Position, RoomHistory};
 use yamabiko_testing::redis::Redis;
 use yamabiko_testing::socket::{TIMEOUT, eventually, joined};
 
@@ -236,6 +236,59 @@ fn erased_message_is_gone_from_redis_and_its_place_stays() {
     let nothing = secret.plus(1000);
     assert_eq!(another.publish(&format!("erase {nothing}")), last.plus(2));
     assert_eq!(another.publish("six"), last.plus(3));
+}
+
+/// It is written anew in several steps, while others publish and erase.
+#[test]
+fn message_of_a_long_log_is_erased_while_others_publish() {
+    let Some(redis) = Redis::start(&["--rdbcompression", "no"]) else {
+        return;
+    };
+    let history = RoomHistory {
+        messages_max: 5000,
+        ..RoomHistory::default()
+    };
+    let nodes: Vec<Node> = (0..2)
+        .map(|_| Node::start_keeping(&redis.url(), history))
+        .collect();
+    let mut publisher = nodes[0].client("hall");
+    let texts = (0..2600).map(|number| match number % 1200 {
+        700 => SECRET,
+        _ => "filler",
+    });
+    publisher.texts_at_once(texts.clone().map(str::to_owned));
+    let places: Vec<Position> = (0..2600).map(|_| publisher.taken()).collect();
+    let secrets = places.iter().zip(texts);
+    let secrets = secrets.filter_map(|(place, text)| (text == SECRET).then_some(*place));
+    let secrets: Vec<Position> = secrets.collect();
+    // Each node erases one of them at the same time, and others publish meanwhile.
+    let mut erasing: Vec<Peer> = nodes.iter().map(|node| node.client("hall")).collect();
+    for (client, place) in erasing.iter_mut().zip(&secrets) {
+        client.text(&format!("erase {place}"));
+    }
+    for _ in 0..50 {
+        publisher.publish("meanwhile");
+    }
+    for client in &mut erasing {
+        client.taken();
+    }
+    redis.snapshot("after.rdb");
+    let bytes = std::fs::read(redis.folder().join("after.rdb")).expect("a snapshot");
+    let mut parts = bytes.windows(SECRET.len());
+    assert!(!parts.any(|part| part == SECRET.as_bytes()));
+    // Nothing else is gone.
+    let total = 2600 + 50 + 2;
+    let late = Node::start_keeping(&redis.url(), history);
+    let mut late = late.client("hall");
+    late.text("latest 5000");
+    let line = late.line();
+    assert!(line.ends_with(&format!(" {total} None")), "{line}");
+    let texts = late.texts(total);
+    let count = |what: &str| texts.iter().filter(|text| text.trim_end() == what).count();
+    let counts = [count("filler"), count("gone"), count("meanwhile")];
+    assert_eq!(counts, [2598, 2, 50]);
+    let keys = redis.command("KEYS yamabiko:erase:*");
+    assert!(!keys.contains("hall"), "{keys}");
 }
 
 const SECRET: &str = "a secret that somebody has written by mistake";
