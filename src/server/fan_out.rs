@@ -373,8 +373,8 @@ impl FanOut {
         let content = content.with_erasure(self.rooms.erasure_of(message));
         let room = message.room();
         let bytes = room.len() + content.bytes();
-        let workers = self.outbound.all_workers().clone();
-        let answer = answer_of(message, bytes, link.clone(), workers);
+        link.begins(bytes);
+        let answer = answer_of(message, bytes, self.outbound.all_workers().clone());
         let history = self.rooms.kept_by_backplane(room);
         let publication = BackplanePublication::new(room.clone(), history, content, answer);
         node.owned.publish(publication);
@@ -394,29 +394,27 @@ impl FanOut {
         SharedMessage::of_backplane(room.clone(), position, message, except, compressible)
     }
 
-    /// Runs on the worker that owns the room: the engine has a message. `None`: nobody here wants it, or the room has had it. Otherwise
-    /// [`FanOut::append_next`] follows, and before it what is returned inside: messages are missing.
+    /// Runs on the worker that owns the room: the engine has so many messages, with this place behind the first one. Returns how many of
+    /// the first ones are dropped, because nobody here wants them or the room has had them, and what comes in front of the others: messages
+    /// are missing. [`FanOut::append_next`] follows for each of the others.
     pub(super) fn check_delivered(
         &mut self,
-        message: &SharedMessage,
-    ) -> Option<Option<Arc<RoomEvent>>> {
-        let (node, position) = (self.node.as_mut()?, message.position()?);
-        match node.owned.deliver(message.room(), position) {
-            Delivered::Unwanted => None,
-            Delivered::Duplicate => {
-                node.link.count_duplicate();
-                None
-            }
-            Delivered::Next => Some(None),
-            Delivered::AfterGap(at) => Some(Some(self.gap_event(message.room(), at))),
-        }
+        room: &Arc<str>,
+        first: Position,
+        count: usize,
+    ) -> (usize, Option<Arc<RoomEvent>>) {
+        let Some(node) = &mut self.node else {
+            return (count, None);
+        };
+        let Delivered::Next { known, gap } = node.owned.deliver(room, first, count) else {
+            return (count, None);
+        };
+        node.link.count_delivered(known, count);
+        (known, gap.map(|at| self.gap_event(room, at)))
     }
 
     /// Runs on the worker that owns the room: the message of the engine is the next one, for all workers.
     pub(super) fn append_next(&mut self, message: SharedMessage, except: Option<Subscription>) {
-        if let Some(node) = &self.node {
-            node.link.count_delivered();
-        }
         let message = self.rooms.number_shared(message);
         self.outbound.send_to_others(&message);
         self.append(&message, except);
@@ -599,11 +597,12 @@ fn acknowledgement(
 }
 
 /// What is done with the engine's answer to a message.
-fn answer_of(message: &SharedMessage, bytes: usize, link: Arc<Link>, workers: Workers) -> Answer {
-    link.begins(bytes);
+fn answer_of(message: &SharedMessage, bytes: usize, workers: Workers) -> Answer {
     let (outcome, room) = (message.outcome().cloned(), message.room().clone());
     Box::new(move |result| {
-        link.ends(bytes, result);
+        if let Some(link) = workers.link() {
+            link.ends(bytes, result);
+        }
         let published = result.map(|position| Published::new(Some(position)));
         let publisher = outcome.and_then(|outcome| outcome.set(published));
         if let Some(publisher) = publisher {
@@ -706,7 +705,7 @@ mod tests {
             let mut reactors: Vec<_> = (0..WORKERS)
                 .map(|_| Reactor::new(ReactorConfig::default()).expect("a reactor"))
                 .collect();
-            let handles = Workers::new(reactors.iter().map(Reactor::mailbox), usize::MAX);
+            let handles = Workers::new(reactors.iter().map(Reactor::mailbox), usize::MAX, None);
             let mut workers: Vec<_> =
                 (0..WORKERS).map(|index| Worker::new(index, &handles)).collect();
             let mut turn = |workers: &mut Vec<Worker>, index: usize| {

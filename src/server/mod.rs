@@ -350,8 +350,7 @@ impl<H: Handler> Server<H> {
             unready: Arc::new(AtomicBool::new(false)),
             snapshots: reactors.iter().map(|_| Arc::default()).collect(),
             held: HeldBytes::new(reactors.len()),
-            workers: Workers::new(mailboxes, config.worker_backlog_bytes_max)
-                .with_link(link.clone()),
+            workers: Workers::new(mailboxes, config.worker_backlog_bytes_max, link.clone()),
             shares: shares_of(&config, &handler),
             link,
             cluster,

@@ -692,16 +692,20 @@ impl<H: Handler> Worker<H> {
 impl<H: Handler> Worker<H> {
     /// The engine has told the next messages of a room that this worker owns.
     fn deliver(&mut self, io: &mut Io, delivered: &EngineMessages) {
-        for (message, index) in delivered.messages.iter().zip(0..) {
-            let fan_out = &mut self.environment.fan_out;
-            let position = delivered.first.plus(index);
-            let message = fan_out.of_engine(&delivered.room, position, message);
-            let Some(gap) = fan_out.check_delivered(&message) else {
-                continue;
-            };
-            if let Some(event) = gap {
-                self.room_event(io, &event);
-            }
+        let EngineMessages {
+            room,
+            first,
+            messages,
+            ..
+        } = delivered;
+        let fan_out = &mut self.environment.fan_out;
+        let (dropped, gap) = fan_out.check_delivered(room, *first, messages.len());
+        if let Some(event) = gap {
+            self.room_event(io, &event);
+        }
+        for (message, index) in messages.iter().zip(0..).skip(dropped) {
+            let fan_out = &self.environment.fan_out;
+            let message = fan_out.of_engine(room, first.plus(index), message);
             let except = self.except_subscription(&message);
             self.environment.fan_out.append_next(message, except);
             self.flush_early(io);

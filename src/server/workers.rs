@@ -17,6 +17,7 @@ use super::room_events::{Acknowledgement, EngineEvent, EngineMessages, RoomEvent
 use super::rooms::SharedMessage;
 use crate::reactor::{AcceptedConnection, Full, Mailbox};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -107,17 +108,23 @@ impl OrderMark {
 
 /// The worker that puts a room's messages in order: 0 ≤ owner < workers.
 pub(super) fn owner_of(room: &str, workers: usize) -> usize {
+    if workers <= 1 {
+        return 0;
+    }
     let mut hasher = DefaultHasher::new();
     room.hash(&mut hasher);
-    usize::try_from(hasher.finish() % workers.max(1) as u64).unwrap_or(0)
+    usize::try_from(hasher.finish() % workers as u64).unwrap_or(0)
 }
 
-/// The mailboxes of all workers. Cheap to clone.
+/// The mailboxes of all workers. Cheap to clone: each message that the engine is to take has them for its answer.
 #[derive(Clone, Debug)]
-pub(super) struct Workers {
-    mailboxes: Arc<[Mailbox<CrossWorkerMessage>]>,
+pub(super) struct Workers(Arc<SharedWorkers>);
+
+#[derive(Debug)]
+pub(super) struct SharedWorkers {
+    mailboxes: Box<[Mailbox<CrossWorkerMessage>]>,
     /// Bytes sent to each worker that it has not taken yet.
-    in_flight_bytes: Arc<[AtomicUsize]>,
+    in_flight_bytes: Box<[AtomicUsize]>,
     /// Above this, senders to the worker stop reading from clients.
     in_flight_bytes_max: usize,
     /// `None`: there is no backplane.
@@ -125,27 +132,29 @@ pub(super) struct Workers {
 }
 
 impl Workers {
+    /// `link`: `None` if there is no backplane.
     pub(super) fn new(
         mailboxes: impl Iterator<Item = Mailbox<CrossWorkerMessage>>,
         in_flight_bytes_max: usize,
+        link: Option<Arc<Link>>,
     ) -> Workers {
-        let mailboxes: Arc<[_]> = mailboxes.collect();
-        Workers {
+        let mailboxes: Box<[_]> = mailboxes.collect();
+        Workers(Arc::new(SharedWorkers {
             in_flight_bytes: mailboxes.iter().map(|_| AtomicUsize::new(0)).collect(),
             mailboxes,
             in_flight_bytes_max,
-            link: None,
-        }
+            link,
+        }))
     }
 
-    /// The same workers, which have a backplane.
-    pub(super) fn with_link(self, link: Option<Arc<Link>>) -> Workers {
-        Workers { link, ..self }
+    /// The node's side of the engine. `None`: there is no backplane.
+    pub(super) fn link(&self) -> Option<&Link> {
+        self.link.as_deref()
     }
 
     /// Whether so many bytes wait for the engine's answer that no client is to be read.
     pub(super) fn engine_is_behind(&self) -> bool {
-        let pending_bytes = self.link.as_ref().map_or(0, |link| link.pending_bytes());
+        let pending_bytes = self.link().map_or(0, Link::pending_bytes);
         pending_bytes > self.in_flight_bytes_max
     }
 
@@ -327,6 +336,14 @@ impl Workers {
     }
 }
 
+impl Deref for Workers {
+    type Target = SharedWorkers;
+
+    fn deref(&self) -> &SharedWorkers {
+        &self.0
+    }
+}
+
 /// What one worker sends to the others.
 pub(super) struct OutboundQueues {
     own: usize,
@@ -494,11 +511,11 @@ impl OutboundQueues {
             own.fetch_sub(self.received_bytes, Ordering::Relaxed);
             self.received_bytes = 0;
         }
-        let Workers {
+        let SharedWorkers {
             mailboxes,
             in_flight_bytes,
             ..
-        } = &self.workers;
+        } = &*self.workers;
         let receivers = mailboxes.iter().zip(in_flight_bytes.iter());
         let mut rest_waits = false;
         for (queue, (mailbox, in_flight)) in self.queues.iter_mut().zip(receivers) {

@@ -71,12 +71,11 @@ impl Link {
         self.pending_bytes.load(Ordering::Relaxed)
     }
 
-    pub(in crate::server) fn count_delivered(&self) {
-        self.delivered.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(in crate::server) fn count_duplicate(&self) {
-        self.duplicates.fetch_add(1, Ordering::Relaxed);
+    /// The engine has told messages of a room that is wanted here, of which the room has had the first ones.
+    pub(in crate::server) fn count_delivered(&self, known: usize, messages: usize) {
+        let new = messages.saturating_sub(known);
+        self.delivered.fetch_add(new as u64, Ordering::Relaxed);
+        self.duplicates.fetch_add(known as u64, Ordering::Relaxed);
     }
 
     pub(in crate::server) fn count_gap(&self) {

@@ -73,17 +73,14 @@ struct Waiting<T> {
     since: Option<Timestamp>,
 }
 
-/// What is to be done with a message of the engine.
+/// What is to be done with messages of the engine that follow each other.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::server) enum Delivered {
-    /// The room is not loaded: nobody here wants it.
+    /// The room is not loaded: nobody here wants them.
     Unwanted,
-    /// The room has had it.
-    Duplicate,
-    /// It is the next one.
-    Next,
-    /// It is the next one, and messages are missing between the room's last one and this place.
-    AfterGap(Position),
+    /// The room has had the first `known` ones. The others are the next ones; `gap`: messages are missing in front of them, between the
+    /// room's last one and this place.
+    Next { known: usize, gap: Option<Position> },
 }
 
 /// What is to be done with the messages that the engine keeps of a room.
@@ -238,21 +235,30 @@ impl<J> OwnedRooms<J> {
         self.rooms.get(name)?.position
     }
 
-    /// The engine has told a message of a room, with this place behind it.
-    pub(in crate::server) fn deliver(&mut self, name: &str, at: Position) -> Delivered {
+    /// The engine has told so many messages of a room, with this place behind the first one.
+    pub(in crate::server) fn deliver(
+        &mut self,
+        name: &str,
+        first: Position,
+        count: usize,
+    ) -> Delivered {
         let position = self.rooms.get_mut(name);
         let Some(position) = position.and_then(|room| room.position.as_mut()) else {
             return Delivered::Unwanted;
         };
         let last = *position;
-        if at.epoch() == last.epoch() && at.offset() <= last.offset() {
-            return Delivered::Duplicate;
-        }
-        *position = at;
-        match at == last.plus(1) {
-            true => Delivered::Next,
-            false => Delivered::AfterGap(before(at)),
-        }
+        let known = match first.epoch() == last.epoch() {
+            true => last.plus(1).offset().saturating_sub(first.offset()),
+            false => 0,
+        };
+        let known = usize::try_from(known).unwrap_or(count).min(count);
+        let Some(new) = count.checked_sub(known + 1) else {
+            return Delivered::Next { known, gap: None };
+        };
+        let next = first.plus(known as u64);
+        *position = next.plus(new as u64);
+        let gap = (next != last.plus(1)).then(|| before(next));
+        Delivered::Next { known, gap }
     }
 
     /// The engine has told that messages are missing in front of this place. False: nobody here wants the room, or it is there already.
@@ -578,7 +584,11 @@ mod tests {
         let other = Position::new(8, 1);
         assert_eq!(rooms.join(&hall, 3, Some(other), None), Ok(None));
         assert_eq!(engine.take(), ["subscribe hall", "subscribe hall"]);
-        assert_eq!(rooms.deliver("hall", at(10)), Delivered::Next);
+        let next = Delivered::Next {
+            known: 0,
+            gap: None,
+        };
+        assert_eq!(rooms.deliver("hall", at(10), 1), next);
         assert_eq!(
             rooms.load("hall", &kept(at(10), 1)),
             (Loaded::Nothing, vec![2, 3])
@@ -673,10 +683,10 @@ mod tests {
     /// What the engine does with a room.
     #[derive(Clone, Debug)]
     enum Step {
-        /// One more message; perhaps the node does not get it.
-        Publish { lost: bool },
-        /// The node gets a message again.
-        Again { back: u64 },
+        /// Messages; perhaps the node does not get them.
+        Publish { lost: bool, count: u64 },
+        /// The node gets messages again.
+        Again { back: u64, count: u64 },
         /// The node is told where the room is, with so many messages.
         Load { messages: u64 },
         /// The next message is in another epoch; perhaps the node is not told of that.
@@ -685,22 +695,26 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            4 => (0..4u8).prop_map(|lost| Step::Publish { lost: lost == 0 }),
-            1 => (0..5u64).prop_map(|back| Step::Again { back }),
+            4 => (0..4u8, 1..4u64).prop_map(|(lost, count)| Step::Publish { lost: lost == 0, count }),
+            1 => (0..5u64, 1..4u64).prop_map(|(back, count)| Step::Again { back, count }),
             1 => (0..6u64).prop_map(|messages| Step::Load { messages }),
             1 => (any::<bool>(), 0..9u64).prop_map(|(told, offset)| Step::Restart { told, offset }),
         ]
     }
 
-    /// The node gets a message: it is dropped, or it follows the one before it, or a gap.
-    fn deliver(rooms: &mut OwnedRooms<u32>, place: &mut Position, next: Position) {
-        match rooms.deliver("hall", next) {
-            Delivered::Unwanted | Delivered::Duplicate => return,
-            Delivered::Next => {}
-            Delivered::AfterGap(gap) => *place = gap,
+    /// The node gets messages, the last of which is in front of this place: each is dropped, or it follows the one before it, or a gap.
+    fn deliver(rooms: &mut OwnedRooms<u32>, place: &mut Position, last: Position, count: u64) {
+        let first = Position::new(last.epoch(), last.offset() + 1 - count);
+        let delivered = rooms.deliver("hall", first, count as usize);
+        let Delivered::Next { known, gap } = delivered else {
+            return;
+        };
+        *place = gap.unwrap_or(*place);
+        for index in known as u64..count {
+            assert_eq!(place.plus(1), first.plus(index));
+            *place = place.plus(1);
         }
-        assert_eq!(place.plus(1), next);
-        *place = next;
+        assert_eq!(rooms.position("hall"), Some(*place));
     }
 
     proptest! {
@@ -715,15 +729,15 @@ mod tests {
             let mut epoch = 7;
             for step in steps {
                 match step {
-                    Step::Publish { lost } => {
-                        head = head.plus(1);
+                    Step::Publish { lost, count } => {
+                        head = head.plus(count);
                         if !lost {
-                            deliver(&mut rooms, &mut place, head);
+                            deliver(&mut rooms, &mut place, head, count);
                         }
                     }
-                    Step::Again { back } if head.offset() > begin + back && place.epoch() == head.epoch() => {
+                    Step::Again { back, count } if head.offset() >= begin + back + count && place.epoch() == head.epoch() => {
                         let again = Position::new(head.epoch(), head.offset() - back);
-                        deliver(&mut rooms, &mut place, again);
+                        deliver(&mut rooms, &mut place, again, count);
                     }
                     Step::Again { .. } => {}
                     Step::Load { messages } => {

@@ -139,18 +139,18 @@ pub(crate) struct SharedMessage {
     /// `None`: no subscriber gets it compressed, because the server compresses nothing or the message is too short.
     compressed: Option<Arc<CompressedFrames>>,
     /// `None`: nobody wants to know what becomes of it.
-    outcome: Option<Arc<Outcome>>,
+    outcome: Option<Outcome>,
     /// In a room with history: which earlier message it takes out of it.
     erases: Option<Arc<Erasure>>,
 }
 
-/// What the publisher of a message wants to know.
-#[derive(Debug)]
+/// What the publisher of a message wants to know. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     /// How many subscribers it was published to. Its receipt gets the number when the last worker has appended the message.
-    Reached(Mutex<Reply<u64>>),
+    Reached(Arc<Mutex<Reply<u64>>>),
     /// On a thread that is no worker: whether it was published.
-    Receipt(Mutex<Reply<Result<Published, NotPublished>>>),
+    Receipt(Arc<Mutex<Reply<Result<Published, NotPublished>>>>),
     /// A connection: whether it was published.
     Publisher(PublisherOf),
 }
@@ -166,13 +166,13 @@ pub(crate) struct PublisherOf {
 impl Outcome {
     pub(crate) fn reached() -> (Outcome, Receipt<u64>) {
         let (reply, receipt) = receipt(0);
-        (Outcome::Reached(Mutex::new(reply)), receipt)
+        (Outcome::Reached(Arc::new(Mutex::new(reply))), receipt)
     }
 
     /// If the message is lost on its way, because the server ends, the result is unknown.
     pub(crate) fn receipt() -> (Outcome, Receipt<Result<Published, NotPublished>>) {
         let (reply, receipt) = receipt(Err(NotPublished::Unknown));
-        (Outcome::Receipt(Mutex::new(reply)), receipt)
+        (Outcome::Receipt(Arc::new(Mutex::new(reply))), receipt)
     }
 
     fn add_reached(&self, subscribers: u64) {
@@ -314,9 +314,8 @@ impl SharedMessage {
         id: u128,
         except: Option<NodeConnection>,
     ) -> Option<BackplaneMessage> {
-        let content = self.content()?;
-        let payload_at = self.plain.len() - content.as_bytes().len();
-        let is_text = content.opcode() == Opcode::Text;
+        let (opcode, payload_at) = self.head()?;
+        let is_text = opcode == Opcode::Text;
         let frame = self.plain.clone();
         Some(BackplaneMessage::of_frame(
             id, except, is_text, frame, payload_at,
@@ -326,14 +325,14 @@ impl SharedMessage {
     /// The same message, whose publisher is told what becomes of it.
     pub(crate) fn with_outcome(self, outcome: Outcome) -> SharedMessage {
         SharedMessage {
-            outcome: Some(Arc::new(outcome)),
+            outcome: Some(outcome),
             ..self
         }
     }
 
     /// What its publisher wants to know.
     #[inline]
-    pub(crate) fn outcome(&self) -> Option<&Arc<Outcome>> {
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
     }
 
@@ -380,16 +379,22 @@ impl SharedMessage {
         self.erases.as_deref()
     }
 
-    /// The message in its plain frame.
-    pub(super) fn content(&self) -> Option<Message<'_>> {
+    /// The opcode of the plain frame, and where its payload begins.
+    fn head(&self) -> Option<(Opcode, usize)> {
         let (&first, rest) = self.plain.split_first()?;
-        let length_bytes = match rest.first()? {
-            126 => 3,
-            127 => 9,
-            _ => 1,
+        let payload_at = match rest.first()? {
+            126 => 4,
+            127 => HEADER_BYTES_MAX,
+            _ => 2,
         };
-        let payload = rest.get(length_bytes..)?;
-        match Opcode::from_bits(first & 0x0f)? {
+        Some((Opcode::from_bits(first & 0x0f)?, payload_at))
+    }
+
+    /// The message in its plain frame. Cost: a text is checked for UTF-8.
+    pub(super) fn content(&self) -> Option<Message<'_>> {
+        let (opcode, payload_at) = self.head()?;
+        let payload = self.plain.get(payload_at..)?;
+        match opcode {
             Opcode::Text => std::str::from_utf8(payload).ok().map(Message::Text),
             _ => Some(Message::Binary(payload)),
         }
