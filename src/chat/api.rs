@@ -99,19 +99,19 @@ impl Api {
         }
     }
 
-    /// Tells the members of this node of a change on another one. On the engine's thread: it waits for a worker that is behind, for a
-    /// while, because a change that is missing would make all further ones wait at the clients.
+    /// Tells the members of this node of a change on another one. On the engine's thread, and it insists: a change that is missing would
+    /// make all further ones wait at the clients.
     pub(super) fn follow(&self, followed: &Followed) {
-        let Some(publisher) = self.publisher.get() else {
+        let Some(publisher) = self.publisher.get().map(Publisher::insisting) else {
             return;
         };
+        // One that insists fails only in rooms of the backplane, and these are none.
         for message in &followed.messages {
-            insist(|| publisher.publish(&followed.notices, message).is_ok());
+            let _ = publisher.publish(&followed.notices, message);
         }
         for connection in &followed.outside {
             let reason = "the room has changed on another server: enter it again";
-            let close = (CloseCode::TRY_AGAIN_LATER, reason);
-            insist(|| publisher.close(*connection, close).is_ok());
+            let _ = publisher.close(*connection, (CloseCode::TRY_AGAIN_LATER, reason));
         }
         for connection in &followed.removed {
             self.close_removed(*connection);
@@ -297,20 +297,6 @@ impl Api {
         }
     }
 }
-
-/// Tries until it is done, for a while.
-fn insist(attempt: impl Fn() -> bool) {
-    for _ in 0..ATTEMPTS_MAX {
-        if attempt() {
-            return;
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
-
-/// Five seconds, after which the worker hangs.
-const ATTEMPTS_MAX: u32 = 5000;
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// The topic of a publication that the head allows, and the kind of its body.
 fn broadcast_of(room: &str, request: &Request<'_>) -> Result<(String, MediaType), Refusal> {

@@ -124,7 +124,10 @@ pub struct Config {
     pub memory_bytes_max: Option<usize>,
     /// The bytes of cross-worker messages that may be in flight to one worker. Above
     /// it no worker reads a client until that worker has taken them, and
-    /// [`Publisher::publish`](super::Publisher::publish) fails. Default 1 MiB.
+    /// [`Publisher::publish`](super::Publisher::publish) and
+    /// [`publish_all`](super::Publisher::publish_all) fail. Publications of up to a sixteenth of it
+    /// fail only above four times as much, so that a large one does not refuse the small ones behind
+    /// it. Default 1 MiB.
     pub worker_backlog_bytes_max: usize,
     /// How far a subscriber may be behind in a room, and what happens beyond that.
     /// Default: 1 MiB and 30 s, then its connection is closed with 1013.

@@ -313,7 +313,7 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Something has changed in the [`Cluster`](super::Cluster) of this server: a node holds or releases an entry, or has sent a message. Called
     /// on a thread of the engine, for one event after the other, in the same order on all nodes; while it runs, nothing else comes from the
-    /// engine. Default: nothing is done.
+    /// engine. What it publishes goes by [`Publisher::insisting`](super::Publisher::insisting). Default: nothing is done.
     fn cluster_event(&self, event: &ClusterEvent) {
         let _ = event;
     }

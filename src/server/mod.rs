@@ -344,13 +344,14 @@ impl<H: Handler> Server<H> {
         let handler = Arc::new(handler);
         let link = config.backplane.is_some().then(|| Arc::new(Link::new()));
         let mailboxes = reactors.iter().map(Reactor::mailbox);
-        let cluster = cluster_of(&config, link.as_ref(), &handler);
+        let workers = Workers::new(mailboxes, config.worker_backlog_bytes_max, link.clone());
+        let cluster = cluster_of(&config, link.as_ref(), &workers, &handler);
         let handle = ServerHandle {
             stopping: Arc::new(Stopping::new(reactors.len())),
             unready: Arc::new(AtomicBool::new(false)),
             snapshots: reactors.iter().map(|_| Arc::default()).collect(),
             held: HeldBytes::new(reactors.len()),
-            workers: Workers::new(mailboxes, config.worker_backlog_bytes_max, link.clone()),
+            workers,
             shares: shares_of(&config, &handler),
             link,
             cluster,
@@ -878,6 +879,7 @@ fn shares_of<H: Handler>(config: &Config, handler: &Arc<H>) -> SharesOf {
 fn cluster_of<H: Handler>(
     config: &Config,
     link: Option<&Arc<Link>>,
+    workers: &Workers,
     handler: &Arc<H>,
 ) -> Option<ClusterSink> {
     let backplane = config.backplane.clone()?;
@@ -885,12 +887,13 @@ fn cluster_of<H: Handler>(
         return None;
     }
     // The handler may have the cluster.
-    let handler = Arc::downgrade(handler);
+    let (handler, workers) = (Arc::downgrade(handler), workers.clone());
     let on_event = move |event: &ClusterEvent| {
         if let Some(handler) = handler.upgrade() {
             // A panic of the application ends nothing else.
             let _ = catch(|| handler.cluster_event(event));
         }
+        workers.wait_until_taken(TAKEN_MILLISECONDS_MAX);
     };
     Some(ClusterSink::new(
         backplane,
@@ -898,6 +901,10 @@ fn cluster_of<H: Handler>(
         Box::new(on_event),
     ))
 }
+
+/// How long the engine waits for workers that are behind with what an application has published for an event of the cluster. After that
+/// they hang.
+const TAKEN_MILLISECONDS_MAX: u32 = 5000;
 
 /// A panic of the application is no answer: then the room is of the backplane, as by default.
 fn shares_fn<H: Handler>(backplane: &BackplaneConfig, handler: &Arc<H>) -> Box<SharesFn> {

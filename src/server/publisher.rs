@@ -32,6 +32,8 @@ pub struct Publisher {
     census: RoomCensus,
     shares: SharesOf,
     cluster: Option<ClusterSink>,
+    /// No worker refuses its messages.
+    insists: bool,
 }
 
 /// Which rooms are of the backplane.
@@ -70,6 +72,19 @@ impl Publisher {
             census,
             shares,
             cluster,
+            insists: false,
+        }
+    }
+
+    /// The same publisher for [`Handler::cluster_event`](super::Handler::cluster_event): none of its calls fails because a worker is behind.
+    /// So it can publish under the lock that gives the changes of an application their order, and no change is lost. Instead, the server
+    /// waits behind each event until the workers have taken what is on the way to them, for up to 5 s, and the engine waits meanwhile. On
+    /// another thread nobody waits, and what it publishes has no bound.
+    #[must_use]
+    pub fn insisting(&self) -> Publisher {
+        Publisher {
+            insists: true,
+            ..self.clone()
         }
     }
 
@@ -94,7 +109,7 @@ impl Publisher {
     pub fn publish(&self, room: &str, message: impl AsMessage) -> Result<(), NotPublished> {
         self.check(room)?;
         let message = self.shared(room, message.as_message(), None);
-        published(self.workers.publish(message))
+        published(self.workers.publish(message, self.insists))
     }
 
     /// As [`Publisher::publish`], to all subscribers but one connection: for a request that the client of that connection has
@@ -110,7 +125,7 @@ impl Publisher {
     ) -> Result<(), NotPublished> {
         self.check(room)?;
         let message = self.shared(room, message.as_message(), Some(except));
-        published(self.workers.publish(message))
+        published(self.workers.publish(message, self.insists))
     }
 
     /// As [`Publisher::publish`]; the receipt tells how many subscribers the message was published to, on all workers. Each of
@@ -138,7 +153,10 @@ impl Publisher {
         }
         let (outcome, receipt) = Outcome::reached();
         let message = self.shared(room, message.as_message(), None);
-        published(self.workers.publish(message.with_outcome(outcome)))?;
+        published(
+            self.workers
+                .publish(message.with_outcome(outcome), self.insists),
+        )?;
         Ok(receipt)
     }
 
@@ -165,7 +183,10 @@ impl Publisher {
         self.check(room)?;
         let (outcome, receipt) = Outcome::receipt();
         let message = self.shared(room, message.as_message(), None);
-        published(self.workers.publish(message.with_outcome(outcome)))?;
+        published(
+            self.workers
+                .publish(message.with_outcome(outcome), self.insists),
+        )?;
         Ok(receipt)
     }
 
@@ -215,7 +236,7 @@ impl Publisher {
         };
         let messages = publications.into_iter().map(shared);
         let messages = messages.collect::<Result<_, NotPublished>>()?;
-        published(self.workers.publish_all(messages))
+        published(self.workers.publish_all(messages, self.insists))
     }
 
     /// Closes a connection, as [`Context::close`](super::Context::close) does. Does nothing if it has ended. This call does not
@@ -230,6 +251,10 @@ impl Publisher {
     ) -> Result<(), NotPublished> {
         let action = DirectAction::Close(close.into().into_owned());
         let (request, _) = DirectRequest::new(connection, action);
+        if self.insists {
+            self.workers.request_now(request);
+            return Ok(());
+        }
         published(self.workers.request(request).is_ok())
     }
 

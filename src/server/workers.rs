@@ -20,6 +20,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// One message between workers.
 #[derive(Debug)]
@@ -182,9 +184,18 @@ impl Workers {
         mailbox.send_all([message]);
     }
 
+    /// How many bytes may be in flight to a worker in front of a publication of a thread that has so many for it. A small one is taken behind a
+    /// large one, which may be as large as the backlog itself: its publisher is not to wait for another one.
+    fn backlog_before(&self, bytes: usize) -> usize {
+        match bytes <= self.in_flight_bytes_max / SMALL_PUBLICATION_DIVISOR {
+            true => self.in_flight_bytes_max.saturating_mul(BACKLOG_OF_SMALL),
+            false => self.in_flight_bytes_max,
+        }
+    }
+
     /// Publishes all of these messages from any thread, or none of them. False: none, too much is in flight to the owner of a
-    /// room. Several threads at once may each exceed the limit by their messages.
-    pub(super) fn publish_all(&self, messages: Vec<SharedMessage>) -> bool {
+    /// room. Several threads at once may each exceed the limit by their messages. `insists`: all of them, whatever is in flight.
+    pub(super) fn publish_all(&self, messages: Vec<SharedMessage>, insists: bool) -> bool {
         let mut of_owners: Vec<Vec<SharedMessage>> = Vec::new();
         of_owners.resize_with(self.count(), Vec::new);
         for message in messages {
@@ -193,16 +204,23 @@ impl Workers {
                 of_owner.push(message);
             }
         }
-        let takes_more = |owner: usize| {
-            self.in_flight_bytes[owner].load(Ordering::Relaxed) <= self.in_flight_bytes_max
+        let of_owners = of_owners.into_iter().enumerate();
+        let of_owners: Vec<_> = of_owners
+            .filter(|(_, messages)| !messages.is_empty())
+            .map(|(owner, messages)| {
+                let bytes: usize = messages.iter().map(SharedMessage::bytes).sum();
+                (owner, bytes, messages)
+            })
+            .collect();
+        let takes_more = |owner: usize, bytes: usize| {
+            self.in_flight_bytes[owner].load(Ordering::Relaxed) <= self.backlog_before(bytes)
                 && !self.mailboxes[owner].is_full()
         };
-        let mut owners = of_owners.iter().enumerate();
-        if !owners.all(|(owner, messages)| messages.is_empty() || takes_more(owner)) {
+        let mut owners = of_owners.iter();
+        if !insists && !owners.all(|(owner, bytes, _)| takes_more(*owner, *bytes)) {
             return false;
         }
-        for (owner, messages) in of_owners.into_iter().enumerate() {
-            let bytes = messages.iter().map(SharedMessage::bytes).sum();
+        for (owner, bytes, messages) in of_owners {
             self.in_flight_bytes[owner].fetch_add(bytes, Ordering::Relaxed);
             self.mailboxes[owner].send_all(messages.into_iter().map(CrossWorkerMessage::Order));
         }
@@ -225,6 +243,27 @@ impl Workers {
             Err(Full(CrossWorkerMessage::Serve(connection))) => Err(connection),
             _ => Ok(()),
         }
+    }
+
+    /// Waits until each worker has taken so much that its senders go on, but for no more milliseconds than these. True: they have.
+    pub(super) fn wait_until_taken(&self, milliseconds: u32) -> bool {
+        let is_behind =
+            |bytes: &AtomicUsize| bytes.load(Ordering::Relaxed) > self.in_flight_bytes_max;
+        let mut left = milliseconds;
+        while self.in_flight_bytes.iter().any(is_behind) {
+            let Some(less) = left.checked_sub(1) else {
+                return false;
+            };
+            left = less;
+            thread::sleep(PAUSE);
+        }
+        true
+    }
+
+    /// Gives a request to the worker of its connection, whatever is in flight to it.
+    pub(super) fn request_now(&self, request: Box<DirectRequest>) {
+        let (worker, bytes) = (request.connection().worker(), request.bytes());
+        self.send_now(worker, bytes, CrossWorkerMessage::Direct(request));
     }
 
     /// Gives a request to the worker of its connection.
@@ -302,12 +341,18 @@ impl Workers {
         self.send_now(worker, bytes, message);
     }
 
-    /// Publishes from a thread that is no worker. False: not published, too much is in flight to the room's owner.
-    pub(super) fn publish(&self, message: SharedMessage) -> bool {
+    /// Publishes from a thread that is no worker. False: not published, too much is in flight to the room's owner. `insists`: published in
+    /// any case.
+    pub(super) fn publish(&self, message: SharedMessage, insists: bool) -> bool {
         let owner = owner_of(message.room(), self.count());
         let bytes = message.bytes();
-        let sent = self.send_if_room(owner, bytes, CrossWorkerMessage::Order(message));
-        sent.is_ok()
+        let message = CrossWorkerMessage::Order(message);
+        if insists {
+            self.send_now(owner, bytes, message);
+            return true;
+        }
+        let before = self.backlog_before(bytes);
+        self.send_behind(owner, bytes, before, message).is_ok()
     }
 
     /// Sends a message of so many bytes to a worker.
@@ -320,12 +365,23 @@ impl Workers {
         bytes: usize,
         message: CrossWorkerMessage,
     ) -> Result<(), CrossWorkerMessage> {
+        self.send_behind(worker, bytes, self.in_flight_bytes_max, message)
+    }
+
+    /// Sends a message to a worker, if no more than `before` bytes are in flight to it.
+    fn send_behind(
+        &self,
+        worker: usize,
+        bytes: usize,
+        before: usize,
+        message: CrossWorkerMessage,
+    ) -> Result<(), CrossWorkerMessage> {
         let (Some(mailbox), Some(in_flight)) =
             (self.mailboxes.get(worker), self.in_flight_bytes.get(worker))
         else {
             return Err(message);
         };
-        let sent = match in_flight.fetch_add(bytes, Ordering::Relaxed) > self.in_flight_bytes_max {
+        let sent = match in_flight.fetch_add(bytes, Ordering::Relaxed) > before {
             true => Err(message),
             false => mailbox.send(message).map_err(|Full(message)| message),
         };
@@ -548,5 +604,77 @@ impl OutboundQueues {
             .map(|(queue, sent)| queue.new_bytes + sent.load(Ordering::Relaxed))
             .any(|bytes| bytes > self.workers.in_flight_bytes_max)
             || self.workers.engine_is_behind()
+    }
+}
+
+/// Publications of a thread are small up to this part of the backlog: 64 KiB by default.
+const SMALL_PUBLICATION_DIVISOR: usize = 16;
+/// How many times the backlog may be in flight in front of a small one.
+const BACKLOG_OF_SMALL: usize = 4;
+/// Until a worker that is behind is looked at again.
+const PAUSE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::{Reactor, ReactorConfig};
+    use crate::websocket::Message;
+
+    const BACKLOG: usize = 1 << 20;
+
+    /// A worker that takes nothing.
+    fn worker() -> (Reactor<CrossWorkerMessage>, Workers) {
+        let reactor = Reactor::new(ReactorConfig::default()).expect("a reactor");
+        let workers = Workers::new([reactor.mailbox()].into_iter(), BACKLOG, None);
+        (reactor, workers)
+    }
+
+    fn messages(count: usize, bytes: usize) -> Vec<SharedMessage> {
+        let text = "x".repeat(bytes);
+        let message = |_| SharedMessage::new("room", Message::Text(&text), None, false);
+        (0..count).map(message).collect()
+    }
+
+    fn message(bytes: usize) -> SharedMessage {
+        messages(1, bytes).remove(0)
+    }
+
+    #[test]
+    fn small_publication_is_taken_behind_a_large_one_up_to_four_times_the_backlog() {
+        let (_reactor, workers) = worker();
+        assert!(workers.publish_all(messages(110, 10 << 10), false));
+        assert!(workers.in_flight_bytes[0].load(Ordering::Relaxed) > BACKLOG);
+        let large = BACKLOG / SMALL_PUBLICATION_DIVISOR;
+        assert!(!workers.publish_all(messages(2, large), false));
+        assert!(!workers.publish(message(large), false));
+        let small = message(10 << 10).bytes();
+        let mut in_flight = workers.in_flight_bytes[0].load(Ordering::Relaxed);
+        while workers.publish(message(10 << 10), false) {
+            assert!(in_flight <= 4 * BACKLOG, "{in_flight}");
+            in_flight += small;
+        }
+        assert!(in_flight > 4 * BACKLOG && in_flight <= 4 * BACKLOG + small);
+        assert!(!workers.publish_all(messages(1, 1), false));
+        assert_eq!(
+            workers.in_flight_bytes[0].load(Ordering::Relaxed),
+            in_flight
+        );
+    }
+
+    #[test]
+    fn thread_that_insists_publishes_to_a_worker_that_is_behind_and_waits_afterwards() {
+        let (_reactor, workers) = worker();
+        while workers.publish(message(1000), false) {}
+        let before = workers.in_flight_bytes[0].load(Ordering::Relaxed);
+        assert!(!workers.wait_until_taken(0));
+        assert!(workers.publish(message(1000), true));
+        assert!(workers.publish_all(messages(3, 1000), true));
+        let bytes = workers.in_flight_bytes[0].load(Ordering::Relaxed);
+        assert_eq!(bytes - before, 4 * message(1000).bytes());
+        // Just enough is taken.
+        workers.in_flight_bytes[0].store(BACKLOG + 1, Ordering::Relaxed);
+        assert!(!workers.wait_until_taken(0));
+        workers.in_flight_bytes[0].store(BACKLOG, Ordering::Relaxed);
+        assert!(workers.wait_until_taken(0));
     }
 }

@@ -16,7 +16,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 use yamabiko::server::{ClusterEntry, ClusterEvent, ConnectionId, NodeId, Publisher};
@@ -38,7 +38,8 @@ enum Subject<'k> {
     User(&'k str),
 }
 
-/// The cluster has changed, or a node has sent a message.
+/// The cluster has changed, or a node has sent a message. `publisher`: one that [insists](Publisher::insisting), so what is published under the
+/// lock of what has changed is not lost, and comes in the order of the changes.
 pub(crate) fn event(
     apps: &HashMap<String, Arc<AppState>>,
     publisher: &Publisher,
@@ -136,22 +137,19 @@ fn held(
             let info: Option<&RawValue> = serde_json::from_slice(&entry.value).ok();
             let id: Arc<str> = user.into();
             let member = NewMember { id: &id, info };
-            let mut told = Told::new(publisher, app.notices_room(&name).into());
             app.channels
                 .add_member_of_node(&name, entry.node, member, || {
-                    told.publish(ServerMessage::member_added(channel, &id, info));
+                    let message = ServerMessage::member_added(channel, &id, info);
+                    tell(publisher, &app.notices_room(&name), &message);
                 });
-            told.insist();
         }
         Subject::User(user) if is_new => {
             let id: Arc<str> = user.into();
-            let mut told = Told::new(publisher, app.watched_room(user));
             let mut online = app.users.lock();
             if online.add_node(&id, entry.node) {
-                told.publish(ServerMessage::watchlist(true, &[user]));
+                let message = ServerMessage::watchlist(true, &[user]);
+                tell(publisher, &app.watched_room(user), &message);
             }
-            drop(online);
-            told.insist();
         }
         Subject::Member(..) | Subject::User(_) => {}
     }
@@ -165,21 +163,18 @@ fn released(app: &Arc<AppState>, subject: &Subject<'_>, node: NodeId, publisher:
             let Ok(name) = app.channel_name(channel) else {
                 return;
             };
-            let mut told = Told::new(publisher, app.notices_room(&name).into());
             app.channels.remove_member_of_node(&name, node, user, || {
-                told.publish(ServerMessage::member_removed(channel, user));
+                let message = ServerMessage::member_removed(channel, user);
+                tell(publisher, &app.notices_room(&name), &message);
             });
-            told.insist();
         }
         Subject::User(user) => {
             let id: Arc<str> = user.into();
-            let mut told = Told::new(publisher, app.watched_room(user));
             let mut online = app.users.lock();
             if online.remove_node(&id, node) {
-                told.publish(ServerMessage::watchlist(false, &[user]));
+                let message = ServerMessage::watchlist(false, &[user]);
+                tell(publisher, &app.watched_room(user), &message);
             }
-            drop(online);
-            told.insist();
         }
     }
 }
@@ -188,16 +183,13 @@ fn set_node(app: &Arc<AppState>, channel: &str, node: NodeId, count: u32, publis
     let Ok(name) = app.channel_name(channel) else {
         return;
     };
-    let mut told = Told::new(publisher, app.notices_room(&name).into());
     let counted_at = counted_at(app, &name);
     app.channels
         .set_node(&name, node, count, counted_at, |subscribers, due| {
-            let message = changed_by_node(app, &name, subscribers, due);
-            message
-                .into_iter()
-                .for_each(|message| told.publish(message));
+            if let Some(message) = changed_by_node(app, &name, subscribers, due) {
+                tell(publisher, &app.notices_room(&name), &message);
+            }
         });
-    told.insist();
 }
 
 /// The first node has subscribers of a channel, or a member.
@@ -255,7 +247,7 @@ fn received(
             let Some(app) = apps.get(&*app) else { return };
             // The node that was asked has done it already.
             if is_of_other_node(app, from) {
-                insist(|| terminate(app, &user, publisher));
+                terminate(app, &user, publisher);
             }
         }
         AppMessage::Event {
@@ -271,15 +263,12 @@ fn received(
             };
             let except = except.and_then(|id| id.parse().ok());
             let except = except.and_then(|id| app.connection(id));
-            insist(|| {
-                // Held from the publication on: no subscription comes between it and the kept event.
-                let mut kept = app.cache.lock();
-                let is_published = publish(publisher, &name, &message, except);
-                if let (true, Some(data)) = (is_published, &data) {
-                    kept.keep(&channel, &message, data, Instant::now());
-                }
-                is_published
-            });
+            // Held from the publication on: no subscription comes between it and the kept event.
+            let mut kept = app.cache.lock();
+            let is_published = publish(publisher, &name, &message, except);
+            if let (true, Some(data)) = (is_published, &data) {
+                kept.keep(&channel, &message, data, Instant::now());
+            }
         }
         AppMessage::Excepting {
             app,
@@ -295,12 +284,12 @@ fn received(
             if !id.is_of(cluster.node()) {
                 return;
             }
-            insist(|| publish(publisher, &name, &message, app.connection(id)));
+            publish(publisher, &name, &message, app.connection(id));
         }
     }
 }
 
-/// False: a worker is behind.
+/// False: it is a channel of the engine, which is behind.
 fn publish(
     publisher: &Publisher,
     name: &ChannelName,
@@ -327,48 +316,7 @@ pub(crate) fn terminate(app: &AppState, user: &str, publisher: &Publisher) -> bo
     closed.all(|closed| closed.is_ok())
 }
 
-/// What the subscribers of a room are told of another node.
-struct Told<'p> {
-    publisher: &'p Publisher,
-    room: String,
-    /// The worker that has the room is behind.
-    late: Option<String>,
+/// Tells the subscribers of a room of another node. A publisher that insists fails only in rooms of the engine, and these are none.
+fn tell(publisher: &Publisher, room: &str, message: &str) {
+    let _ = publisher.publish(room, message);
 }
-
-impl<'p> Told<'p> {
-    fn new(publisher: &'p Publisher, room: String) -> Told<'p> {
-        Told {
-            publisher,
-            room,
-            late: None,
-        }
-    }
-
-    /// Under the lock of what has changed, so that all changes come in their order.
-    fn publish(&mut self, message: String) {
-        if self.publisher.publish(&self.room, &message).is_err() {
-            self.late = Some(message);
-        }
-    }
-
-    /// Without the lock: a message for which there was no place comes as soon as there is.
-    fn insist(self) {
-        if let Some(message) = self.late {
-            insist(|| self.publisher.publish(&self.room, &message).is_ok());
-        }
-    }
-}
-
-/// Tries until it is done, for a while: the engine waits meanwhile, as it does for a worker that is behind with its messages.
-fn insist(attempt: impl Fn() -> bool) {
-    for _ in 0..ATTEMPTS_MAX {
-        if attempt() {
-            return;
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
-
-/// Five seconds, after which the worker hangs.
-const ATTEMPTS_MAX: u32 = 5000;
-const PAUSE: Duration = Duration::from_millis(1);

@@ -301,7 +301,7 @@ impl Handler for Pusher {
 
     fn cluster_event(&self, event: &ClusterEvent) {
         if let Some(publisher) = self.publisher.get() {
-            cluster::event(&self.apps.by_id, publisher, event);
+            cluster::event(&self.apps.by_id, &publisher.insisting(), event);
         }
     }
 

@@ -153,3 +153,14 @@ fn event_of_a_client_is_not_kept_by_a_cache_channel() {
     assert_eq!(other.expect("kept", "private-cache-a"), 1);
     other.expect_nothing();
 }
+
+#[test]
+fn event_of_a_client_on_an_encrypted_channel_is_passed_on() {
+    let service = Service::start(1);
+    let mut sender = service.subscribed_to(&["private-encrypted-a"]);
+    let mut other = service.subscribed_to(&["private-encrypted-a"]);
+    let data = json!({"nonce": "bm9uY2U=", "ciphertext": "Y2lwaGVy"});
+    sender.whisper("private-encrypted-a", "client-x", &data);
+    assert_eq!(other.expect("client-x", "private-encrypted-a"), data);
+    sender.expect_nothing();
+}

@@ -60,6 +60,24 @@ fn refusals_are_closes_with_the_code_of_the_protocol() {
 }
 
 #[test]
+fn versions_4_to_7_of_the_protocol_are_served_and_no_others() {
+    let service = Service::start(1);
+    for version in 4..=7 {
+        let mut client = service.open(&format!("/app/{KEY}?protocol={version}"));
+        let first = client.read_text();
+        assert!(
+            first.contains("connection_established"),
+            "{version}: {first}"
+        );
+    }
+    for version in [0, 1, 2, 3, 8, 9, 70] {
+        let mut client = service.open(&format!("/app/{KEY}?protocol={version}"));
+        assert!(client.read_text().contains("pusher:error"), "{version}");
+        assert_eq!(client.read_close().0, 4007, "{version}");
+    }
+}
+
+#[test]
 fn path_that_is_no_app_is_not_found() {
     let service = Service::start(1);
     let mut client = Client::connect(service.server.address);

@@ -148,6 +148,44 @@ fn wrong_event_gets_400_and_a_reason() {
 }
 
 #[test]
+fn name_of_an_event_is_any_text() {
+    let service = Service::start(1);
+    let mut client = service.subscribed_to(&["a"]);
+    for name in ["App\\Events\\OrderShipped", "\"{}\\u0000", "ひらがな"] {
+        service.trigger("a", name, "x");
+        assert_eq!(client.expect(name, "a"), "x");
+    }
+}
+
+/// Its messages are as many bytes as may be on the way to a worker.
+#[test]
+fn event_for_100_channels_does_not_refuse_the_small_ones_behind_it() {
+    with_1_and_3_workers(|workers| {
+        let service = Service::start(workers);
+        let channels: Vec<String> = (0..100).map(|number| format!("c{number}")).collect();
+        let large = json!({"name": "e", "data": "x".repeat(10_240), "channels": channels});
+        let small = json!({"name": "e", "data": "x", "channels": ["c0"]});
+        let mut client = service.subscribed_to(&["c0"]);
+        let bodies = std::iter::once(&large).chain(std::iter::repeat_n(&small, 20));
+        let mut clients: Vec<Client> = bodies
+            .map(|body| {
+                let (path, body) = (format!("/apps/{ID}/events"), body.to_string());
+                let target = signed_target(SECRET, "POST", &path, "", &body, now());
+                let mut client = Client::connect(service.server.address);
+                client.send(request("POST", &target, &body));
+                client
+            })
+            .collect();
+        for client in &mut clients {
+            assert_eq!(client.read_response().status, 200);
+        }
+        for _ in 0..21 {
+            client.expect("e", "c0");
+        }
+    });
+}
+
+#[test]
 fn data_of_an_event_have_at_most_10240_bytes() {
     let service = Service::start(1);
     let mut client = service.subscribed_to(&["a"]);
