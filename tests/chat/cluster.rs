@@ -2,13 +2,12 @@
 
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use yamabiko::chat::{Access, Chat, REMOVED, SUBPROTOCOL_V2, SessionKey};
-use yamabiko::server::{BackplaneConfig, Config, HistoryLimits, RoomHistory};
-use yamabiko::tokens::Tokens;
+use yamabiko::chat::{REMOVED, SessionKey};
+use yamabiko::server::{BackplaneConfig, Config};
 use yamabiko_testing::engine::SimulatedEngine;
-use yamabiko_testing::socket::{Client, TIMEOUT, TestServer, config, eventually};
+use yamabiko_testing::socket::{TIMEOUT, TestServer, config, eventually};
 
-const OPERATOR: &str = "operator-0123456789abc";
+use crate::person::{chat, enter, entered, entering, get, read, read_type, settings};
 
 /// A server. A node that has ended is known to be gone soon.
 fn node(engine: &SimulatedEngine, workers: usize) -> TestServer {
@@ -16,70 +15,16 @@ fn node(engine: &SimulatedEngine, workers: usize) -> TestServer {
         beat: Duration::from_millis(50),
         ..engine.node()
     };
-    let keys = format!("{OPERATOR} publish=/chat/*,/moderate/* subscribe=/chat/*");
-    let tokens = Tokens::new().shared_keys(&keys).expect("keys");
     let config = Config {
         backplane: Some(backplane),
-        history: Some(HistoryLimits::default()),
-        tokens: Some(tokens.optional(true)),
-        ..config(workers)
+        ..settings(config(workers))
     };
-    let chat = Chat::new()
-        .chat_access(Access::Open)
-        .history(Some(RoomHistory::default()))
-        .session_key(SessionKey::new(&[7; 32]).expect("it is long enough"));
+    let chat = chat().session_key(SessionKey::new(&[7; 32]).expect("it is long enough"));
     TestServer::start(config, chat)
 }
 
 fn nodes(engine: &SimulatedEngine) -> [TestServer; 3] {
     [1, 3, 2].map(|workers| node(engine, workers))
-}
-
-fn connect(server: &TestServer, room: &str) -> Client {
-    let offer = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL_V2}\r\n");
-    Client::connect(server.address).upgraded_with(&format!("/chat/{room}"), &offer)
-}
-
-/// A request to enter as this person, with further fields.
-fn enter(name: &str, more: Value) -> String {
-    let mut request = json!({
-        "type": "enter",
-        "name": name,
-        "session": format!("{name:->16}"),
-        "history": 100,
-    });
-    let fields = request.as_object_mut().expect("an object");
-    fields.extend(more.as_object().expect("an object").clone());
-    request.to_string()
-}
-
-fn read(client: &mut Client) -> Value {
-    serde_json::from_str(&client.read_text()).expect("JSON")
-}
-
-fn read_type(client: &mut Client, kind: &str) -> Value {
-    loop {
-        let message = read(client);
-        if message["type"] == kind {
-            return message;
-        }
-    }
-}
-
-/// The answer to a request to enter, and the client.
-fn entering(server: &TestServer, room: &str, request: &str) -> (Client, Value) {
-    let mut client = connect(server, room);
-    client.text(request);
-    let answer = read(&mut client);
-    (client, answer)
-}
-
-/// A member of the room.
-#[track_caller]
-fn entered(server: &TestServer, room: &str, name: &str, more: Value) -> Client {
-    let (client, welcome) = entering(server, room, &enter(name, more));
-    assert_eq!(welcome["type"], "welcome", "{welcome}");
-    client
 }
 
 /// Since 1970.
@@ -88,15 +33,8 @@ fn milliseconds() -> u128 {
     since.expect("it is later").as_millis()
 }
 
-/// What the server tells of a room to those who ask by HTTP.
 fn shown(server: &TestServer, room: &str) -> Value {
-    let mut client = Client::connect(server.address);
-    let request =
-        format!("GET /rooms/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    client.send(request.as_bytes());
-    let response = String::from_utf8(client.read_to_end()).expect("text");
-    let (_, body) = response.split_once("\r\n\r\n").expect("a body");
-    serde_json::from_str(body).expect("JSON")
+    get(server, &format!("/rooms/{room}"))
 }
 
 #[track_caller]

@@ -6,6 +6,7 @@
 mod access;
 mod cluster;
 mod http_api;
+mod person;
 mod protocol;
 mod resume;
 mod rooms;

@@ -1,72 +1,18 @@
 //! Created rooms over the wire: who is let in, what outsiders see, and what moderators do to others.
 
 use serde_json::{Value, json};
-use yamabiko::chat::{Access, Chat, REMOVED, SUBPROTOCOL_V2};
-use yamabiko::server::{Config, HistoryLimits, RoomHistory};
-use yamabiko::tokens::Tokens;
+use yamabiko::chat::REMOVED;
+use yamabiko::server::Config;
 use yamabiko_testing::socket::{Client, TestServer, config, with_1_and_3_workers};
 
-const OPERATOR: &str = "operator-0123456789abc";
+use crate::person::{
+    OPERATOR, chat, connect, enter, entered, entering, get, read, read_type, settings,
+};
+
 const PASSWORD: &str = "open sesame";
 
 fn start(config: Config) -> TestServer {
-    let keys = format!("{OPERATOR} publish=/chat/*,/moderate/* subscribe=/chat/*");
-    let tokens = Tokens::new().shared_keys(&keys).expect("keys");
-    let config = Config {
-        history: Some(HistoryLimits::default()),
-        tokens: Some(tokens.optional(true)),
-        ..config
-    };
-    let chat = Chat::new()
-        .chat_access(Access::Open)
-        .history(Some(RoomHistory::default()));
-    TestServer::start(config, chat)
-}
-
-fn connect(server: &TestServer, room: &str, fields: &str) -> Client {
-    let offer = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL_V2}\r\n{fields}");
-    Client::connect(server.address).upgraded_with(&format!("/chat/{room}"), &offer)
-}
-
-/// A request to enter as this person, with further fields.
-fn enter(name: &str, more: Value) -> String {
-    let mut request = json!({
-        "type": "enter",
-        "name": name,
-        "session": format!("{name:->16}"),
-        "history": 100,
-    });
-    let fields = request.as_object_mut().expect("an object");
-    fields.extend(more.as_object().expect("an object").clone());
-    request.to_string()
-}
-
-fn read(client: &mut Client) -> Value {
-    serde_json::from_str(&client.read_text()).expect("JSON")
-}
-
-fn read_type(client: &mut Client, kind: &str) -> Value {
-    loop {
-        let message = read(client);
-        if message["type"] == kind {
-            return message;
-        }
-    }
-}
-
-/// The answer to a request to enter, and the client.
-fn entering(server: &TestServer, room: &str, request: &str) -> (Client, Value) {
-    let mut client = connect(server, room, "");
-    client.text(request);
-    let answer = read(&mut client);
-    (client, answer)
-}
-
-/// A member of the room.
-fn entered(server: &TestServer, room: &str, name: &str, more: Value) -> Client {
-    let (client, welcome) = entering(server, room, &enter(name, more));
-    assert_eq!(welcome["type"], "welcome", "{welcome}");
-    client
+    TestServer::start(settings(config), chat())
 }
 
 fn private(server: &TestServer) -> Client {
@@ -109,16 +55,7 @@ fn outsiders_see_listed_rooms_alone_and_nobody_of_a_private_one() {
     let _aiko = private(&server);
     let _bo = entered(&server, "quiet", "Bo", json!({"create": "unlisted"}));
     let _chie = entered(&server, "open", "Chie", json!({"create": "listed"}));
-    let get = |path: &str| -> Value {
-        let mut client = Client::connect(server.address);
-        client.send(
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                .as_bytes(),
-        );
-        let response = String::from_utf8(client.read_to_end()).expect("text");
-        let (_, body) = response.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).expect("JSON")
-    };
+    let get = |path: &str| get(&server, path);
     let listed = json!([{"room": "open", "members": 1}]);
     assert_eq!(get("/rooms")["chat"]["rooms"], listed);
     assert_eq!(get("/rooms/den")["members"], 0);

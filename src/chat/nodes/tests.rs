@@ -207,15 +207,7 @@ impl Nodes {
         node.known += 1;
         let from = operation.node;
         match &operation.what {
-            Done::Held(key, value) => {
-                let mut held = node.held.lock().unwrap();
-                let before = held.insert((from, key.clone()), value.clone());
-                drop(held);
-                if before.as_ref() != Some(value) {
-                    let told = Told::of_held(from, key, value.as_bytes());
-                    node.apply(told.as_ref(), self.now);
-                }
-            }
+            Done::Held(key, value) => node.learn(from, key, value, self.now),
             Done::Released(key) => node.released(from, key, from == node.number, self.now),
             Done::Said(message) => {
                 let told = Told::of_message(from, message.as_bytes());
@@ -232,6 +224,13 @@ impl Nodes {
             }
         }
         true
+    }
+
+    fn travel(&mut self, travel: &Travel) {
+        match *travel {
+            Travel::Publish(node) => self.publish(node),
+            Travel::Deliver(node) => self.deliver(node),
+        };
     }
 
     /// Everything has come everywhere.
@@ -274,10 +273,7 @@ impl Nodes {
         // Each node announces its own.
         let held: Vec<_> = held.into_iter().collect();
         for ((from, key), value) in held {
-            let entry = (from, key.clone());
-            node.held.lock().unwrap().insert(entry, value.clone());
-            let told = Told::of_held(from, &key, value.as_bytes());
-            node.apply(told.as_ref(), self.now);
+            node.learn(from, &key, &value, self.now);
         }
         self.nodes.push(node);
         self.nodes.len() - 1
@@ -336,6 +332,16 @@ impl Node {
             for message in messages {
                 self.reader.apply(&serde_json::from_str(&message).unwrap());
             }
+        }
+    }
+
+    /// A node holds an entry.
+    fn learn(&mut self, from: u64, key: &str, value: &str, now: u64) {
+        let entry = (from, key.to_owned());
+        let before = self.held.lock().unwrap().insert(entry, value.to_owned());
+        if before.as_deref() != Some(value) {
+            let told = Told::of_held(from, key, value.as_bytes());
+            self.apply(told.as_ref(), now);
         }
     }
 
@@ -744,6 +750,20 @@ fn created_room_survives_its_nodes_as_long_as_one_is_there() {
     assert!(!nodes.create(0, "den", Visibility::Listed));
 }
 
+/// What is on its way goes on.
+#[derive(Clone, Debug)]
+enum Travel {
+    Publish(usize),
+    Deliver(usize),
+}
+
+fn travel() -> impl Strategy<Value = Travel> {
+    prop_oneof![
+        1 => (0..3_usize).prop_map(Travel::Publish),
+        2 => (0..3_usize).prop_map(Travel::Deliver),
+    ]
+}
+
 /// A decision about the room `den` on a node.
 #[derive(Clone, Debug)]
 enum Decision {
@@ -753,8 +773,7 @@ enum Decision {
     Revoke(usize),
     Admit(usize, usize),
     Topic(usize, bool),
-    Publish(usize),
-    Deliver(usize),
+    Travel(Travel),
 }
 
 fn decision() -> impl Strategy<Value = Decision> {
@@ -767,9 +786,8 @@ fn decision() -> impl Strategy<Value = Decision> {
         1 => (node.clone(), 0..3_u64).prop_map(|(n, seconds)| Decision::Slow(n, seconds)),
         1 => node.clone().prop_map(Decision::Revoke),
         2 => (node.clone(), who).prop_map(|(n, who)| Decision::Admit(n, who)),
-        1 => (node.clone(), any::<bool>()).prop_map(|(n, text)| Decision::Topic(n, text)),
-        3 => node.clone().prop_map(Decision::Publish),
-        6 => node.prop_map(Decision::Deliver),
+        1 => (node, any::<bool>()).prop_map(|(n, text)| Decision::Topic(n, text)),
+        9 => travel().prop_map(Decision::Travel),
     ]
 }
 
@@ -778,8 +796,7 @@ enum Step {
     Enter(usize, usize, Option<usize>),
     Leave(usize, usize),
     Rename(usize, usize, usize),
-    Publish(usize),
-    Deliver(usize),
+    Travel(Travel),
 }
 
 /// Two of them look alike, and all suggest each other's substitutes.
@@ -793,9 +810,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (node.clone(), name.clone(), session).prop_map(|(n, name, s)| Step::Enter(n, name, s)),
         1 => (node.clone(), 0..6_usize).prop_map(|(n, member)| Step::Leave(n, member)),
-        1 => (node.clone(), 0..6_usize, name).prop_map(|(n, m, name)| Step::Rename(n, m, name)),
-        3 => node.clone().prop_map(Step::Publish),
-        5 => node.prop_map(Step::Deliver),
+        1 => (node, 0..6_usize, name).prop_map(|(n, m, name)| Step::Rename(n, m, name)),
+        8 => travel().prop_map(Step::Travel),
     ]
 }
 
@@ -825,8 +841,7 @@ proptest! {
                         nodes.rename(node, member, NAMES[name]);
                     }
                 }
-                Step::Publish(node) => drop(nodes.publish(node)),
-                Step::Deliver(node) => drop(nodes.deliver(node)),
+                Step::Travel(travel) => nodes.travel(&travel),
             }
         }
         if ends {
@@ -880,8 +895,7 @@ proptest! {
                     let text = if has_text { "tea" } else { "" };
                     rooms(node).set_topic("den", text, by, now);
                 }
-                Decision::Publish(node) => drop(nodes.publish(node)),
-                Decision::Deliver(node) => drop(nodes.deliver(node)),
+                Decision::Travel(travel) => nodes.travel(&travel),
             }
         }
         nodes.settle();

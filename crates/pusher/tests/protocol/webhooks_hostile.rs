@@ -38,6 +38,17 @@ fn web_server_that_first(
     (url, requests, bytes)
 }
 
+/// The first answer to the event of the channel `a` counts as a failure, and the same request comes again, which is taken.
+fn fails_once_and_comes_again(service: &Service, requests: &Receiver<Received>) {
+    for _ in 0..2 {
+        assert_eq!(next_event(requests)["channel"], "a");
+    }
+    eventually("it is taken", TIMEOUT, || {
+        service.counts().webhook_events_sent == 1
+    });
+    assert_eq!(service.counts().webhook_requests_failed, 1);
+}
+
 /// Writes this again and again until the other end has gone. Returns how many bytes it took.
 fn endlessly(stream: &mut dyn Write, bytes: &[u8]) -> usize {
     let mut count = 0;
@@ -58,14 +69,7 @@ fn redirection_to_another_host_is_not_followed() {
     });
     let service = service(&url);
     let _client = service.subscribed_to(&["a"]);
-    // It counts as a failure, and the same request comes again.
-    for _ in 0..2 {
-        assert_eq!(next_event(&requests)["channel"], "a");
-    }
-    eventually("it is taken", TIMEOUT, || {
-        service.counts().webhook_events_sent == 1
-    });
-    assert_eq!(service.counts().webhook_requests_failed, 1);
+    fails_once_and_comes_again(&service, &requests);
     internal.set_nonblocking(true).expect("a setting");
     let connected = internal.accept().expect_err("nobody has connected");
     assert_eq!(connected.kind(), ErrorKind::WouldBlock);
@@ -104,15 +108,9 @@ fn head_without_end_is_a_failure_and_the_event_is_sent_again() {
     });
     let service = service(&url);
     let _client = service.subscribed_to(&["a"]);
-    for _ in 0..2 {
-        assert_eq!(next_event(&requests)["channel"], "a");
-    }
+    fails_once_and_comes_again(&service, &requests);
     let taken = taken.recv_timeout(TIMEOUT).expect("the connection ends");
     assert!(taken < 32 << 20, "{taken}");
-    eventually("it is taken", TIMEOUT, || {
-        service.counts().webhook_events_sent == 1
-    });
-    assert_eq!(service.counts().webhook_requests_failed, 1);
 }
 
 #[test]
@@ -125,11 +123,5 @@ fn interim_responses_without_end_are_a_failure_and_the_event_is_sent_again() {
     });
     let service = service(&url);
     let _client = service.subscribed_to(&["a"]);
-    for _ in 0..2 {
-        assert_eq!(next_event(&requests)["channel"], "a");
-    }
-    eventually("it is taken", TIMEOUT, || {
-        service.counts().webhook_events_sent == 1
-    });
-    assert_eq!(service.counts().webhook_requests_failed, 1);
+    fails_once_and_comes_again(&service, &requests);
 }
