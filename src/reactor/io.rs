@@ -327,7 +327,7 @@ impl Io {
         if !socket.begin_watching() {
             return Ok(());
         }
-        let (token, interests) = (key.to_token(), Interest::READABLE | Interest::WRITABLE);
+        let (token, interests) = (key.to_token(), READABLE | Interest::WRITABLE);
         let stream = socket.stream_mut();
         let registered = self.poll.registry().reregister(stream, token, interests);
         // Without write edges the socket would stay blocked for ever.
@@ -857,14 +857,18 @@ impl Io {
         let key = self.sockets.next_key();
         let registered = self
             .registry()
-            .register(&mut stream, key.to_token(), Interest::READABLE);
+            .register(&mut stream, key.to_token(), READABLE);
         if let Err(error) = registered {
             if refused_by.is_none() {
                 self.counted.release(peer);
             }
             return Err(error);
         }
-        self.sockets.insert(Socket::new(stream, refused_by, label));
+        let mut socket = Socket::new(stream, refused_by, label);
+        if peer == PeerAddress::Unix {
+            socket.reads_end_early();
+        }
+        self.sockets.insert(socket);
         match refused_by {
             None => self.counted.opened(key.index(), peer),
             Some(_) => self.refused += 1,
@@ -1247,6 +1251,13 @@ pub(super) const LISTENERS_ABOVE: usize = FIRST_LISTENER.0 - LISTENERS_MAX;
 /// could make the reactor hold a buffer for each of them.
 const UNREAD_BYTES_MAX: usize = 1 << 20;
 const SMALL_READ_BYTES: usize = 4 << 10;
+
+/// Bytes to read, and where the system tells it, urgent data among them.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const READABLE: Interest = Interest::READABLE.add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const READABLE: Interest = Interest::READABLE;
+
 /// The kernel counts a sleep in an `i32` of milliseconds: at most 24 days.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -65,7 +65,7 @@
 //! A socket is registered, edge-triggered, when it is accepted, and once more when the kernel
 //! does not take all of a write for the first time: a message needs no `epoll_ctl` and, when
 //! the vectors have grown, no allocation. An incoming message is a part of one `epoll_wait` and
-//! one `read`; an outgoing message is one `send` or `writev`. An open socket takes 32 bytes here
+//! one `read` (two on a Unix socket, where a read can end early); an outgoing message is one `send` or `writev`. An open socket takes 32 bytes here
 //! (a test allows at most 64), and no buffer. The beginning of what needs several reads can stay
 //! in the shared buffer until its end has come ([`Io::await_more`]): the buffer grows with it, to
 //! at most a socket's budget and one read, and shrinks when it has not needed that for a while.

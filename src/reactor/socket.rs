@@ -9,7 +9,7 @@
 //! | flag | set by | cleared by |
 //! |---|---|---|
 //! | `readable` | a read edge | a read that finds no more bytes |
-//! | `read_closed` | an edge that announces the end | never |
+//! | `short_read` | edges that announce the end, or urgent data | never |
 //! | `writing` is blocked | a write that the kernel did not accept | the turn that uses a write edge |
 //! | `unread` | the application, which left a part of a read | when that part is used up |
 //! | `paused` | the application | the application |
@@ -108,7 +108,7 @@ pub(super) struct Socket {
     paused: bool,
     readable: bool,
     unread: bool,
-    read_closed: bool,
+    short_read: ShortRead,
     writing: Writing,
     queued: bool,
     marks: Marks,
@@ -179,6 +179,17 @@ enum Writing {
     Paced { watched: bool },
 }
 
+/// What a read means that brings fewer bytes than it could.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ShortRead {
+    /// The kernel has no more.
+    IsAll,
+    /// A read ends where urgent data (TCP) or descriptors (Unix sockets) are between the bytes, and there may be more behind them.
+    MayEndEarly,
+    /// The peer's end has been announced. It follows these bytes without another edge.
+    BeforeTheEnd,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
     Open,
@@ -208,7 +219,7 @@ impl Socket {
             paused: false,
             readable: false,
             unread: false,
-            read_closed: false,
+            short_read: ShortRead::IsAll,
             writing: Writing::Unwatched,
             queued: false,
         }
@@ -251,7 +262,11 @@ impl Socket {
     /// Remembers the edges of an event. True: a blocked writer can continue, when its turn comes ([`Socket::end_block`]).
     pub(super) fn take_edges(&mut self, event: &Event) -> bool {
         let closed = event.is_read_closed() || event.is_error();
-        self.read_closed |= closed;
+        if closed {
+            self.short_read = ShortRead::BeforeTheEnd;
+        } else if event.is_priority() {
+            self.reads_end_early();
+        }
         self.readable |= event.is_readable() || closed;
         let writable = event.is_writable() || event.is_write_closed() || event.is_error();
         let waits = matches!(self.writing, Writing::Blocked | Writing::NewlyBlocked);
@@ -323,7 +338,14 @@ impl Socket {
     /// Whether the peer has sent its last byte, and the socket is paused before that.
     #[inline]
     pub(super) fn hides_end(&self) -> bool {
-        self.read_closed && self.paused && self.life == Life::Open
+        self.short_read == ShortRead::BeforeTheEnd && self.paused && self.life == Life::Open
+    }
+
+    /// From now on a short read does not mean that the kernel has no more.
+    pub(super) fn reads_end_early(&mut self) {
+        if self.short_read == ShortRead::IsAll {
+            self.short_read = ShortRead::MayEndEarly;
+        }
     }
 
     pub(super) fn set_unread(&mut self, unread: bool) {
@@ -367,7 +389,8 @@ impl Socket {
     /// If fewer bytes arrive than the buffer can hold, the kernel has no more. This saves a
     /// read that would only report `WouldBlock`: half of the read calls of a server with
     /// small messages. If the end has been announced, it follows these bytes without another
-    /// edge: then reading continues.
+    /// edge: then reading continues. It also continues where a read may end early: on a Unix
+    /// socket, and when urgent data have come.
     #[inline(always)]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
         self.read_with(buffer.len(), |stream| receive(stream, buffer))
@@ -395,7 +418,7 @@ impl Socket {
             }
             Ok(count) => {
                 let drained = SHORT_READ_MEANS_DRAINED && count < size;
-                self.readable = !drained || self.read_closed;
+                self.readable = !drained || self.short_read != ShortRead::IsAll;
                 ReadOutcome::Bytes(count)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -742,7 +765,7 @@ mod tests {
     #[test]
     fn announced_end_is_read_after_a_short_read() {
         let mut socket = ended_after(b"1234");
-        socket.read_closed = true;
+        socket.short_read = ShortRead::BeforeTheEnd;
         assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Bytes(4)));
         assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Ended));
         assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Nothing));

@@ -1256,6 +1256,29 @@ fn messages_for_a_dropped_reactor_are_dropped() {
     assert_eq!(Arc::strong_count(&message), 1);
 }
 
+/// A read ends where urgent data are, although there are bytes behind them.
+#[cfg(target_os = "linux")]
+#[test]
+fn bytes_behind_urgent_data_are_read_without_a_further_event() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"before").unwrap();
+    SockRef::from(&client).send_out_of_band(b"!").unwrap();
+    client.write_all(b"behind").unwrap();
+    let received = |reactor: &Stepping| {
+        let history = reactor.history_of(key).into_iter();
+        let bytes = history.filter_map(|seen| match seen {
+            Seen::Received(_, bytes) => Some(bytes),
+            _ => None,
+        });
+        bytes.collect::<Vec<_>>().concat()
+    };
+    while received(&reactor).len() < b"beforebehind".len() {
+        reactor.turn();
+    }
+    assert_eq!(received(&reactor), b"beforebehind");
+}
+
 // The waker.
 
 #[cfg(unix)]
