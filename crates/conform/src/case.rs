@@ -28,6 +28,8 @@ pub(crate) struct Case {
     pub depth: Depth,
     /// It moves megabytes: only a few such connections are open at a time.
     pub is_heavy: bool,
+    /// It is about the subprotocols of its requests.
+    pub decides_subprotocols: bool,
     /// The connections of the case.
     pub runs: fn(&Setting) -> Vec<Run>,
 }
@@ -105,6 +107,7 @@ impl Case {
             old: &[],
             depth: Depth::Quick,
             is_heavy: false,
+            decides_subprotocols: false,
             runs,
         }
     }
@@ -152,6 +155,12 @@ impl Case {
     /// It moves megabytes.
     pub(crate) const fn heavy(mut self) -> Case {
         self.is_heavy = true;
+        self
+    }
+
+    /// It is about the subprotocols of its requests.
+    pub(crate) const fn decides_subprotocols(mut self) -> Case {
+        self.decides_subprotocols = true;
         self
     }
 

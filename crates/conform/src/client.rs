@@ -249,6 +249,7 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
             tls: self.tls.clone(),
             host: self.address.to_string(),
             target: String::new(),
+            fields: [].into(),
             patience: self.plan.patience,
             message_bytes_max: self.plan.answer_bytes_max(),
         };

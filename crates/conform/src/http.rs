@@ -96,6 +96,16 @@ impl Template {
         self
     }
 
+    /// The fields of these names and values, except those that the head has.
+    pub(crate) fn with_fields(mut self, fields: &[(String, String)]) -> Template {
+        for (name, value) in fields {
+            if !self.lines.iter().any(|line| is_named(line, name)) {
+                self.lines.push(format!("{name}: {value}").into_bytes());
+            }
+        }
+        self
+    }
+
     /// A line in place of the one with this name.
     pub(crate) fn replace(mut self, name: &str, line: &str) -> Template {
         for found in self.lines.iter_mut().filter(|found| is_named(found, name)) {

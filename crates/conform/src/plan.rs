@@ -21,6 +21,7 @@ pub struct Plan {
     pub(crate) silence_max: Duration,
     pub(crate) idle_max: Duration,
     pub(crate) agent: Option<String>,
+    pub(crate) fields: Vec<(String, String)>,
     pub(crate) tls: Option<TlsSettings<ClientConfig>>,
     pub(crate) accept_tls: Option<TlsSettings<ServerConfig>>,
     pub(crate) options: String,
@@ -54,6 +55,7 @@ impl Default for Plan {
             silence_max: Duration::from_secs(60),
             idle_max: Duration::MAX,
             agent: None,
+            fields: Vec::new(),
             tls: None,
             accept_tls: None,
             options: String::new(),
@@ -117,6 +119,14 @@ impl Plan {
         self
     }
 
+    /// A field of each request to the server, such as `Authorization` or `Sec-WebSocket-Protocol`; a case that is about the
+    /// field has its own. Each further call adds a field. With `Sec-WebSocket-Protocol` the cases that are about subprotocols are left
+    /// out. The report does not have the value, which can be a secret.
+    pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Plan {
+        self.fields.push((name.into(), value.into()));
+        self
+    }
+
     /// How connections to a server of `wss` are secured: settings of rustls 0.23, which say which servers are trusted.
     pub fn tls(mut self, config: Arc<ClientConfig>) -> Plan {
         self.tls = Some(TlsSettings(config));
@@ -162,7 +172,15 @@ impl Plan {
         cases.retain(|case| case.depth <= self.depth || self.only.iter().any(|id| id == case.id));
         cases.retain(|case| self.only.is_empty() || is_named(case, &self.only));
         cases.retain(|case| !is_named(case, &self.except));
+        if self.offers_subprotocols() {
+            cases.retain(|case| !case.decides_subprotocols);
+        }
         cases
+    }
+
+    fn offers_subprotocols(&self) -> bool {
+        let mut names = self.fields.iter().map(|(name, _)| name);
+        names.any(|name| name.eq_ignore_ascii_case("sec-websocket-protocol"))
     }
 }
 
@@ -208,6 +226,15 @@ mod tests {
         assert_eq!(ids(&plan), ["framing/any-cut"]);
         assert_eq!(ids(&Plan::new().only("2.5")), ["control/over-125"]);
         assert!(!ids(&Plan::new().except("utf8/*")).contains(&"utf8/valid"));
+    }
+
+    #[test]
+    fn cases_of_subprotocols_are_left_out_if_every_request_offers_one() {
+        let about = "handshake/unknown-subprotocol";
+        assert!(ids(&Plan::new().field("Cookie", "a=b")).contains(&about));
+        let offers = Plan::new().field("sec-websocket-protocol", "chat");
+        assert!(!ids(&offers).contains(&about));
+        assert_eq!(ids(&offers).len() + 2, ids(&Plan::new()).len());
     }
 
     #[test]

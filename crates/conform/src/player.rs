@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deflate::{Blocks, Compressor, Token};
@@ -34,6 +35,8 @@ pub(crate) struct Endpoint {
     /// Authority and target of the URL.
     pub host: String,
     pub target: String,
+    /// Fields of all requests.
+    pub fields: Arc<[(String, String)]>,
     pub patience: Duration,
     /// The longest message of the peer that is read.
     pub message_bytes_max: usize,
@@ -360,9 +363,13 @@ impl<'a> Player<'a> {
                 self.transcript.suite(format!("{words}: {}", quoted(raw)));
             }
             Item::Head(template) => {
-                let head = template.bytes(&self.values);
-                self.transcript.suite(head_lines(&head));
-                bytes.extend(head);
+                let fields = &self.endpoint.fields;
+                let head = template.clone().with_fields(fields);
+                // They can be secrets, and a report is published.
+                let shown = template.clone().with_fields(&hidden(fields));
+                let shown = head_lines(&shown.bytes(&self.values));
+                self.transcript.suite(shown);
+                bytes.extend(head.bytes(&self.values));
                 self.is_open |= self.endpoint.peer == Peer::Client;
             }
         }
@@ -1065,6 +1072,12 @@ fn not_applicable<T>(words: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::NotApplicable(words.into()))
 }
 
+/// The same fields without their values.
+fn hidden(fields: &[(String, String)]) -> Vec<(String, String)> {
+    let hide = |(name, _): &(String, String)| (name.clone(), "[hidden]".to_owned());
+    fields.iter().map(hide).collect()
+}
+
 fn with_deflate(head: Template, parameters: Parameters) -> Template {
     head.set("Sec-WebSocket-Extensions", &parameters.to_string())
 }
@@ -1111,7 +1124,7 @@ const CONNECTION_TIME_MAX: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -1122,6 +1135,7 @@ mod tests {
             address: listener.local_addr().expect("it is bound"),
             host: "h".to_owned(),
             target: "/".to_owned(),
+            fields: [].into(),
             patience: Duration::from_secs(10),
             message_bytes_max: 1000,
             tls: None,
@@ -1167,6 +1181,38 @@ mod tests {
             let words = words(player.within_limits()).expect("a failure");
             assert!(words.ends_with("that nobody asked for"), "{words}");
         });
+    }
+
+    #[test]
+    fn request_has_the_fields_of_the_plan_and_the_report_does_not_have_their_values() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let fields = [("Cookie", "a=51d2"), ("host", "other")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let endpoint = Endpoint {
+            fields: fields.into(),
+            ..endpoint(&listener)
+        };
+        let server = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().expect("a connection");
+            peer.set_read_timeout(Some(Duration::from_secs(10)))
+                .expect("it is open");
+            let (mut head, mut read) = (Vec::new(), [0; 512]);
+            while !head.ends_with(b"\r\n\r\n") {
+                let count = peer.read(&mut read).expect("a request");
+                assert!(count > 0, "half a request");
+                head.extend_from_slice(&read[..count]);
+            }
+            peer.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                .expect("it is open");
+            String::from_utf8(head).expect("a text")
+        });
+        let played = play_server(&Script::new(), &endpoint);
+        let head = server.join().expect("no panic");
+        assert!(head.contains("\r\nCookie: a=51d2\r\n"), "{head}");
+        assert_eq!(head.matches("ost: ").count(), 1, "{head}");
+        let lines = format!("{:?}", played.lines);
+        assert!(lines.contains("Cookie: [hidden]"), "{lines}");
+        assert!(!lines.contains("51d2"), "{lines}");
     }
 
     #[test]

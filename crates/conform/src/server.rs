@@ -59,6 +59,7 @@ fn endpoint(plan: &Plan, url: &Url) -> Result<Endpoint, Error> {
         address: first_that_connects(&addresses, plan.patience, &url.host)?,
         host: url.authority.clone(),
         target: url.target.clone(),
+        fields: plan.fields.clone().into(),
         patience: plan.patience,
         message_bytes_max: plan.answer_bytes_max(),
         tls: url.is_secure.then(|| tls(plan, url)).transpose()?,

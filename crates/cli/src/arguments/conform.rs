@@ -10,6 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko_conform::{Depth, Level, Plan};
 
 use super::help::example;
+use super::trace::field;
 use super::values::{bytes, seconds, seconds_text, whole_number};
 use crate::tls::TrustSettings;
 
@@ -25,6 +26,13 @@ pub(crate) struct ConformArguments {
     /// Where clients connect to, IP:PORT
     #[arg(long, value_name = "IP:PORT", value_parser = ip_and_port, conflicts_with = "url")]
     pub listen: Option<SocketAddr>,
+
+    /// Header field of each request to a server, NAME:VALUE; may be repeated
+    #[arg(long = "header", value_name = "NAME:VALUE", value_parser = field, conflicts_with = "listen", help_heading = REQUEST)]
+    pub fields: Vec<(String, String)>,
+    /// Subprotocol to offer in each request; may be repeated
+    #[arg(long = "subprotocol", value_name = "NAME", conflicts_with = "listen", help_heading = REQUEST)]
+    pub subprotocols: Vec<String>,
 
     #[command(flatten)]
     pub trust: TrustSettings,
@@ -116,6 +124,7 @@ pub(crate) enum Role {
 /// The address of the Autobahn suite.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9001);
 
+const REQUEST: &str = "Request";
 const CASES: &str = "Cases";
 const RUN: &str = "Run";
 const OUTPUT: &str = "Output";
@@ -148,6 +157,7 @@ Examples:
   yamabiko conform server ws://127.0.0.1:9001/
   yamabiko conform server ws://127.0.0.1:9001/ --quick --json report.json
   yamabiko conform server ws://127.0.0.1:9001/ --case 'utf8/*' --case 7.9.3
+  yamabiko conform server wss://localhost:9001/chat --insecure --subprotocol chat.v1
   yamabiko conform client --listen 127.0.0.1:9001
   yamabiko conform client --list"
 );
@@ -163,6 +173,13 @@ impl ConformArguments {
         let plan = Plan::new().depth(depth);
         let plan = self.cases.iter().fold(plan, Plan::only);
         let plan = self.without.iter().fold(plan, Plan::except);
+        let plan = self.fields.iter().fold(plan, |plan, (name, value)| {
+            plan.field(name.as_str(), value.as_str())
+        });
+        let plan = match self.subprotocols.is_empty() {
+            true => plan,
+            false => plan.field("Sec-WebSocket-Protocol", self.subprotocols.join(", ")),
+        };
         let plan = set(plan, self.message_max, Plan::message_bytes_max);
         let plan = set(plan, self.silence_max, Plan::silence_max);
         let plan = set(plan, self.timeout, Plan::patience);
@@ -211,8 +228,16 @@ impl ConformArguments {
             ("--full", self.full),
             ("--insecure", self.trust.insecure),
         ];
-        let values = values
-            .into_iter()
+        // The value can be a secret, and a report is published.
+        let fields = self.fields.iter();
+        let fields = fields.map(|(name, _)| ("--header", shell_word(&format!("{name}: [hidden]"))));
+        let offers = self.subprotocols.iter();
+        let offers = offers.map(|name| ("--subprotocol", shell_word(name)));
+        let request = fields
+            .chain(offers)
+            .map(|(option, value)| (option, Some(value)));
+        let values = request
+            .chain(values)
             .filter_map(|(option, value)| Some(format!(" {option} {}", value?)));
         let flags = flags
             .into_iter()
@@ -317,13 +342,16 @@ mod tests {
     fn every_option_reaches_its_setting() {
         let found = arguments(
             "conform server ws://h/ --quick --case a --case 2.* --without b --message-max 1KiB \
-             --silence-max 20 --timeout 0.5 --connections 4 --fail-on should --agent x --no-progress",
+             --silence-max 20 --timeout 0.5 --connections 4 --fail-on should --agent x --no-progress \
+             --header Cookie:a=b --subprotocol chat.v2 --subprotocol chat.v1",
         );
         let plan = Plan::new()
             .depth(Depth::Quick)
             .only("a")
             .only("2.*")
             .except("b")
+            .field("Cookie", "a=b")
+            .field("Sec-WebSocket-Protocol", "chat.v2, chat.v1")
             .message_bytes_max(1024)
             .silence_max(Duration::from_secs(20))
             .patience(Duration::from_millis(500))
@@ -361,6 +389,11 @@ mod tests {
         assert_eq!(
             arguments(line).case_options(),
             " --message-max 1024 --silence-max 9 --timeout 0.5 --ca a/b.pem --quick"
+        );
+        let line = "conform server ws://h/ --header Cookie:a=51d2 --subprotocol chat --timeout 4";
+        assert_eq!(
+            arguments(line).case_options(),
+            " --header 'Cookie: [hidden]' --subprotocol chat --timeout 4"
         );
         let full = arguments("conform server wss://h/ --full --insecure");
         assert_eq!(full.case_options(), " --full --insecure");

@@ -56,7 +56,11 @@ impl TraceArguments {
 /// A header field: its name and its value.
 pub(super) fn field(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("expected NAME:VALUE")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
+    let (name, value) = (name.trim(), value.trim());
+    if name.is_empty() || text.contains(char::is_control) {
+        return Err("expected NAME:VALUE in one line".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 const NOTES: &str = "\
@@ -94,6 +98,8 @@ mod tests {
     #[test]
     fn field_has_a_name_and_a_value() {
         assert_eq!(field("A: b:c"), Ok(("A".to_owned(), "b:c".to_owned())));
-        assert!(field("A").is_err());
+        for wrong in ["A", ": b", "A: b\r\nC: d", "A: b\0"] {
+            assert!(field(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -22,9 +22,9 @@ pub(super) const CASES: &[Case] = &[
     Case::must("handshake/unknown-extension", "rfc6455-4.2.2-16",
         "An unknown extension is not accepted, and does no harm.", |_| unknown_extension()).server(),
     Case::must("handshake/response-without-subprotocol", "rfc6455-4.2.2-13",
-        "A response to a request without subprotocols has none.", |_| response(has_no_subprotocol)).server(),
+        "A response to a request without subprotocols has none.", |_| response(has_no_subprotocol)).decides_subprotocols().server(),
     Case::must("handshake/unknown-subprotocol", "rfc6455-4.2.2-11",
-        "A subprotocol of the response is one of the request.", |_| unknown_subprotocol()).server(),
+        "A subprotocol of the response is one of the request.", |_| unknown_subprotocol()).decides_subprotocols().server(),
     // Requests that a server accepts.
     Case::must("handshake/any-case-of-names", "rfc6455-4.1-46",
         "The names of fields may have letters of any case.", |_| accepts(&NAMES)).server(),
