@@ -13,7 +13,7 @@
 //! ```
 //!
 //! All of it is limited: in time ([`Config::close_timeout`](super::Config) for each of these steps, and for each write that
-//! the client is slow to take), in bytes, and in bytes of a millisecond. Nobody waits for discarded bytes. But a client on this machine or
+//! the client is slow to take), in bytes, and in bytes for each millisecond. Nobody waits for discarded bytes. But a client on this machine or
 //! a fast network sends them as fast as they are read, and a read of 64 KiB takes up to 100 µs, because the kernel puts the next bytes in
 //! their place meanwhile. So the socket is read 64 KiB at a time, with a millisecond in between:
 //!
