@@ -327,6 +327,12 @@ def compressed_broadcasts(port):
     yield from publish_to_readers(port, "/broadcast/compressed", 10, text, "permessage-deflate")
 
 
+def long_compressed_broadcasts(port):
+    """messages of 1 MiB that are compressed."""
+    text = " ".join(str(number * 7919 % 10007) for number in range(300_000)).encode()[: (1 << 20) - 100]
+    yield from publish_to_readers(port, "/broadcast/long-compressed", 2, text, "permessage-deflate")
+
+
 def publish_to_readers(port, path, count, payload, extension=None):
     readers = [WebSocket(port, path, extension).socket for _ in range(count)]
     publisher = WebSocket(port, path).socket
@@ -449,6 +455,7 @@ HOSTILE = [
     large_broadcasts,
     full_speed,
     compressed_broadcasts,
+    long_compressed_broadcasts,
     unread_pings,
     bytes_after_close,
     pipelined_requests,

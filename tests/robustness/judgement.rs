@@ -1,6 +1,16 @@
-//! Executes a behaviour and checks what holds after each of them: the program runs, all
-//! descriptors of clients are closed, a fresh client is served, and the memory stayed within
-//! the limit. Descriptors and memory are measured on Linux only.
+//! Executes a behaviour and checks what holds for each of them. No behaviour can leave a check out:
+//!
+//! | check | when |
+//! |---|---|
+//! | the behaviour expects something of the server | before it begins |
+//! | the expected answers | at their steps |
+//! | the program has at most one descriptor for each client, and a few | at each step |
+//! | it runs, and has not panicked | afterwards |
+//! | all descriptors of clients are closed | afterwards |
+//! | a fresh client is served | afterwards |
+//! | the peak of the memory was within the limit | afterwards |
+//!
+//! Descriptors and memory are measured on Linux only.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,7 +24,12 @@ use crate::steps::{Stage, Step};
 /// # Errors
 /// The step that failed, and the reason. The program is not used again.
 pub fn judge(behaviour: &Behaviour, programs: &Programs) -> Result<(), Failed> {
+    if !behaviour.steps.iter().any(Step::expects) {
+        return Err("the behaviour expects nothing of the server".into());
+    }
     let mut program = programs.take(behaviour.settings);
+    // The fresh client of the judgement before may be among them.
+    attempt("before", || program.closes_all_descriptors_but(0))?;
     let memory_bytes_before = program.start_counting_memory();
     perform(&behaviour.steps, &program)?;
     attempt("afterwards", || {

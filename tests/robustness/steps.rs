@@ -22,6 +22,8 @@ use yamabiko_testing::tls::{Authority, tunnel};
 pub struct Stage<'p> {
     program: &'p Program,
     clients: BTreeMap<usize, Client>,
+    /// How many clients have connected, also those that are gone.
+    connected: usize,
     current: usize,
     /// The last HTTP response.
     response: Option<Response>,
@@ -68,6 +70,8 @@ pub enum Way {
     Narrow,
     /// To the program's Unix socket.
     UnixSocket,
+    /// The same; the first byte, a `G`, comes with twenty open descriptors.
+    UnixSocketWithDescriptors,
     /// To the last of the program's IP addresses.
     LastAddress,
     /// From 127.0.0.3, the address of a proxy.
@@ -117,6 +121,8 @@ pub enum Expected {
     Record(u8),
     /// A TLS alert that is not sealed; `None`: any.
     Alert(Option<u8>),
+    /// The server has closed its descriptors of all clients that are gone. They cannot get an answer.
+    Forgotten,
 }
 
 /// The client that the next steps are about.
@@ -134,6 +140,12 @@ pub fn narrow_client(client: usize) -> Step {
 /// As [`client`], which connects to the program's Unix socket.
 pub fn client_of_the_unix_socket(client: usize) -> Step {
     let way = Way::UnixSocket;
+    Step::Select { client, way }
+}
+
+/// As [`client_of_the_unix_socket`], which has sent a `G` and twenty open descriptors with it.
+pub fn client_with_descriptors(client: usize) -> Step {
+    let way = Way::UnixSocketWithDescriptors;
     Step::Select { client, way }
 }
 
@@ -391,30 +403,52 @@ pub fn alert_of(description: u8) -> Step {
     Step::Expect(Expected::Alert(Some(description)))
 }
 
+/// All clients that are gone are forgotten.
+pub fn forgotten() -> Step {
+    Step::Expect(Expected::Forgotten)
+}
+
+/// Descriptors of the program that no client has: connections to other servers, and files while they are read.
+const SPARE_DESCRIPTORS: usize = 8;
+
 impl Stage<'_> {
     pub fn new(program: &Program) -> Stage<'_> {
         Stage {
             program,
             clients: BTreeMap::new(),
+            connected: 0,
             current: 0,
             response: None,
         }
     }
 
     fn client(&mut self) -> &mut Client {
-        let connect = || Way::Usual.connect(self.program);
-        self.clients.entry(self.current).or_insert_with(connect)
+        let (program, connected) = (self.program, &mut self.connected);
+        self.clients.entry(self.current).or_insert_with(|| {
+            *connected += 1;
+            Way::Usual.connect(program)
+        })
     }
 
     fn select(&mut self, client: usize, way: Way) {
         self.current = client;
-        let connect = || way.connect(self.program);
-        self.clients.entry(client).or_insert_with(connect);
+        let (program, connected) = (self.program, &mut self.connected);
+        self.clients.entry(client).or_insert_with(|| {
+            *connected += 1;
+            way.connect(program)
+        });
     }
 
     fn remove_client(&mut self) -> Client {
+        self.client();
         let client = self.clients.remove(&self.current);
-        client.unwrap_or_else(|| Way::Usual.connect(self.program))
+        client.expect("it was there, or is connected now")
+    }
+
+    /// The program never has more descriptors than one for each client, at whatever step.
+    fn descriptors_are_within_the_bound(&self) {
+        self.program
+            .has_at_most_descriptors_of(self.connected + SPARE_DESCRIPTORS);
     }
 
     /// Head and body of the last response.
@@ -445,6 +479,10 @@ impl Way {
             Way::UnixSocket => Client::connect_unix(&program.socket),
             #[cfg(not(unix))]
             Way::UnixSocket => panic!("{} is for Unix", program.socket.display()),
+            #[cfg(target_os = "linux")]
+            Way::UnixSocketWithDescriptors => connect_with_descriptors(&program.socket),
+            #[cfg(not(target_os = "linux"))]
+            Way::UnixSocketWithDescriptors => panic!("descriptors are sent on Linux only"),
             Way::LastAddress => Client::connect(*last),
             Way::FromProxy => Client::connect_from(PROXY.into(), program.address),
             Way::Tls(sending) => {
@@ -457,6 +495,26 @@ impl Way {
             }
         }
     }
+}
+
+/// Sends a `G` and twenty descriptors (unix(7), SCM_RIGHTS).
+#[cfg(target_os = "linux")]
+fn connect_with_descriptors(path: &std::path::Path) -> Client {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    use std::mem::MaybeUninit;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    let stream = UnixStream::connect(path).expect("the server accepts");
+    let other = stream.try_clone().expect("a descriptor");
+    let descriptors = [other.as_fd(); 20];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(20))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let first = [std::io::IoSlice::new(b"G")];
+    let sent = sendmsg(&stream, &first, &mut ancillary, SendFlags::empty());
+    assert_eq!(sent, Ok(1));
+    Client::of_descriptor(stream.into())
 }
 
 /// The authority of a program that speaks TLS.
@@ -477,8 +535,33 @@ fn read_record_head<const LENGTH: usize>(client: &mut Client) -> [u8; LENGTH] {
 const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
 impl Step {
+    /// Whether the server has to do something in this step, or after it, that is checked.
+    pub fn expects(&self) -> bool {
+        match self {
+            Step::Open { .. }
+            | Step::AnswerPing
+            | Step::FloodUntilEnd { .. }
+            | Step::Expect(_)
+            | Step::RefuseCertificate => true,
+            Step::Group(steps) => steps.iter().any(Step::expects),
+            Step::Select { .. }
+            | Step::Send(_)
+            | Step::SendInSingleBytes(_)
+            | Step::Flood { .. }
+            | Step::HalfClose
+            | Step::Reset
+            | Step::HangUp
+            | Step::Drain => false,
+        }
+    }
+
     /// Fails with an assertion.
     pub fn execute(&self, stage: &mut Stage<'_>) {
+        self.act(stage);
+        stage.descriptors_are_within_the_bound();
+    }
+
+    fn act(&self, stage: &mut Stage<'_>) {
         match self {
             Step::Select { client, way } => stage.select(*client, *way),
             Step::Send(bytes) => {
@@ -508,6 +591,7 @@ impl Step {
             }
             Step::Expect(expected) => expected.check(stage),
             Step::RefuseCertificate => {
+                stage.connected += 1;
                 let config = Arc::new(Authority::new().client());
                 let refused = tunnel::handshake(stage.program.address, "localhost", &config);
                 assert!(refused.is_err(), "the certificate is accepted");
@@ -579,6 +663,9 @@ impl Expected {
                 };
                 assert!(is_gone, "{read:?}");
             }
+            Expected::Forgotten => stage
+                .program
+                .closes_all_descriptors_but(stage.clients.len()),
             Expected::Record(kind) => {
                 let head = read_record_head::<5>(stage.client());
                 assert_eq!(head[0], *kind, "{head:?}");
@@ -693,6 +780,7 @@ impl fmt::Display for Expected {
             Expected::Gone => f.write_str("the end"),
             Expected::GoneUnread => f.write_str("the end without a byte"),
             Expected::Record(kind) => write!(f, "a TLS record of type {kind}"),
+            Expected::Forgotten => f.write_str("no descriptors of clients that are gone"),
             Expected::Alert(None) => f.write_str("a TLS alert"),
             Expected::Alert(Some(description)) => write!(f, "the TLS alert {description}"),
         }

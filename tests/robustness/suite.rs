@@ -4,7 +4,7 @@
 //!   behaviours/    a name, which states the rule; the settings of the server; the steps
 //!   steps.rs       the steps of a client, such as "send these bytes" and "expect this Close"
 //!   programs.rs    `yamabiko serve` and `yamabiko echo`, each used by one behaviour at a time
-//!   judgement.rs   executes the steps, then checks memory, descriptors and a fresh client
+//!   judgement.rs   executes the steps, and checks answers, memory, descriptors and a fresh client
 //! ```
 //!
 //! Each behaviour is a test of its own. A program serves many behaviours one after the other, and
@@ -24,6 +24,7 @@ mod judgement;
 mod programs;
 mod steps;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
@@ -37,7 +38,13 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(BEHAVIOURS_AT_A_TIME);
     let programs = Arc::new(Programs::default());
-    let trials = behaviours::all()
+    let behaviours = behaviours::all();
+    let mut names = HashSet::new();
+    for (category, behaviour) in &behaviours {
+        let is_new = names.insert((*category, behaviour.name));
+        assert!(is_new, "two behaviours are named {}", behaviour.name);
+    }
+    let trials = behaviours
         .into_iter()
         .map(|(category, behaviour)| {
             let programs = Arc::clone(&programs);

@@ -139,6 +139,13 @@ impl Program {
         });
     }
 
+    /// Fails if more descriptors are open now than those of so many clients.
+    pub fn has_at_most_descriptors_of(&self, clients: usize) {
+        let open = descriptors_of(&self.child);
+        let max = self.descriptors_idle + clients;
+        assert!(open <= max, "{open} descriptors, and the limit is {max}");
+    }
+
     /// The memory in use, in bytes, and from now on the peak is counted anew.
     pub fn start_counting_memory(&self) -> usize {
         // proc(5): 5 sets the peak to the current value.

@@ -204,6 +204,7 @@ pub fn behaviours() -> Vec<Behaviour> {
                 send(with_body("Content-Length: 1000000\r\n")),
                 send(&megabyte[..500_000]),
                 reset(),
+                forgotten(),
             ],
         ),
         serve(

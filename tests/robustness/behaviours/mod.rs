@@ -5,6 +5,7 @@ mod bodies;
 mod broadcast;
 mod chat;
 mod closing;
+mod combined;
 mod compression;
 mod control_frames;
 mod deadlines;
@@ -66,6 +67,7 @@ pub fn all() -> Vec<(&'static str, Behaviour)> {
         ("proxies", proxies::behaviours()),
         ("pusher", pusher::behaviours()),
         ("tls", tls::behaviours()),
+        ("combined", combined::behaviours()),
     ];
     let named = |(category, behaviours): (_, Vec<Behaviour>)| {
         behaviours

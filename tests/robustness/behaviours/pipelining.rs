@@ -101,7 +101,12 @@ pub fn behaviours() -> Vec<Behaviour> {
         ),
         serve(
             "client_that_takes_no_responses_is_not_read_without_end",
-            vec![narrow_client(0), flood(get("/", ""), 256 << 20)],
+            vec![
+                narrow_client(0),
+                flood(get("/", ""), 256 << 20),
+                hang_up(),
+                forgotten(),
+            ],
         )
         .memory_bytes_max(16 << 20),
         serve(
@@ -134,11 +139,14 @@ pub fn behaviours() -> Vec<Behaviour> {
         ),
         serve(
             "many_connections_that_reset_behind_their_request_leave_nothing",
-            vec![group(
-                (0..300)
-                    .flat_map(|number| vec![client(number), send(get("/", "")), reset()])
-                    .collect(),
-            )],
+            vec![
+                group(
+                    (0..300)
+                        .flat_map(|number| vec![client(number), send(get("/", "")), reset()])
+                        .collect(),
+                ),
+                forgotten(),
+            ],
         ),
     ]
 }

@@ -498,6 +498,7 @@ fn protocol_version_2() -> Vec<Behaviour> {
                 proxy_client(0),
                 send(&version_2(0x21, 0x11, &ipv4_body(1))[..20]),
                 hang_up(),
+                forgotten(),
             ],
         ),
     ]

@@ -443,6 +443,7 @@ fn bodies() -> Vec<Behaviour> {
                     [client(number), send(&long[..20_000])]
                 })
                 .chain((0..100).flat_map(|number| [client(number), hang_up()]))
+                .chain([forgotten()])
                 .collect(),
         )
         .memory_bytes_max(8 << 20),

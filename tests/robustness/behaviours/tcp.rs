@@ -41,15 +41,18 @@ pub fn behaviours() -> Vec<Behaviour> {
         ),
         echo(
             "reset_without_a_byte_leaves_nothing",
-            vec![clients(100, || vec![reset()])],
+            vec![clients(100, || vec![reset()]), forgotten()],
         ),
         echo(
             "reset_inside_the_handshake_leaves_nothing",
-            vec![clients(100, || vec![send(half), reset()])],
+            vec![clients(100, || vec![send(half), reset()]), forgotten()],
         ),
         echo(
             "reset_right_behind_the_handshake_leaves_nothing",
-            vec![clients(100, || vec![send(upgrade("/", "")), reset()])],
+            vec![
+                clients(100, || vec![send(upgrade("/", "")), reset()]),
+                forgotten(),
+            ],
         ),
         echo(
             "reset_of_an_open_connection_leaves_nothing",

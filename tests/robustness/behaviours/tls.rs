@@ -155,7 +155,7 @@ fn in_the_handshake() -> Vec<Behaviour> {
         with(
             TLS,
             "reset_behind_a_hello_ends_the_connection",
-            vec![send(usual()), reset()],
+            vec![send(usual()), reset(), forgotten()],
         ),
     ]
 }
@@ -203,13 +203,17 @@ fn limits() -> Vec<Behaviour> {
             vec![
                 of_many(&|number| vec![client(number), send(Hello::new().bytes())]),
                 of_many(&|number| vec![client(number), hang_up()]),
+                forgotten(),
             ],
         )
         .memory_bytes_max(16 << 20),
         with(
             TLS,
             "flood_of_complete_handshakes_is_served",
-            vec![of_many(&|number| vec![tls_client(number), hang_up()])],
+            vec![
+                of_many(&|number| vec![tls_client(number), hang_up()]),
+                forgotten(),
+            ],
         )
         .memory_bytes_max(16 << 20),
         with(
