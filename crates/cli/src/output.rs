@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use yamabiko::websocket::handshake::hide_credentials;
 
@@ -68,16 +71,28 @@ pub(crate) fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// Prints one line on standard error. If that is closed, the exit status remains. A token of a URL among the arguments is not
-/// printed.
+/// Prints one line on standard error. If that is closed, the exit status remains. If it takes nothing for a second, the line is left
+/// out: a pipe that is full and that nobody reads must not keep the program from its end. A token of a URL among the arguments is
+/// not printed.
 pub(crate) fn report_error(message: &str) {
     let has_token = message.contains("access_token=");
     let message = match has_token {
         true => hide_credentials(message),
         false => message.to_owned(),
     };
-    report_line(&format!("yamabiko: {}", visible(&message)));
+    let line = format!("yamabiko: {}", visible(&message));
+    let (done, written) = channel::<()>();
+    let write = move || {
+        report_line(&line);
+        drop(done);
+    };
+    if thread::Builder::new().spawn(write).is_ok() {
+        // It ends when the line is written.
+        let _ = written.recv_timeout(REPORT_TIMEOUT);
+    }
 }
+
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A message with its control characters escaped: names and values of a user cannot add lines, or move the cursor.
 pub(crate) fn visible(message: &str) -> String {

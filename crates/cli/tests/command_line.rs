@@ -1410,6 +1410,8 @@ fn log_that_nobody_reads_costs_lines_and_no_answer() {
         let response = ask(address, "GET / HTTP/1.0\r\nHost: a b\r\n\r\n");
         assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
     }
+    // A server that has closed connections reports that at its end.
+    let mut open = client(&format!("ws://{address}/"));
     let mut program = Program {
         input: None,
         errors: lines_of(std::io::empty()),
@@ -1417,6 +1419,7 @@ fn log_that_nobody_reads_costs_lines_and_no_answer() {
         child,
     };
     program.signal("TERM");
+    assert_eq!(open.read().expect("a clean end"), None);
     assert_eq!(program.exit_code(), Some(0));
 }
 

@@ -38,6 +38,8 @@ struct State {
     is_writing: bool,
     /// Something is to be reported within a second.
     must_report: bool,
+    /// The program ends: the thread waits for no further lines.
+    ends: bool,
     written: u64,
     dropped: u64,
     /// Of `dropped`: not reported yet.
@@ -84,19 +86,22 @@ impl LineQueue {
         (state.written, state.dropped)
     }
 
-    /// Waits until all lines are written, at most for a second: nobody may be reading them.
+    /// Waits until all lines are written, and what was not written is reported; at most for a second: nobody may be reading them.
     pub(super) fn finish(&self) {
         let until = Instant::now() + FINISH_TIMEOUT;
         let mut state = self.0.lock();
-        while state.is_writing || !state.lines.is_empty() {
+        state.ends = true;
+        if state.has_work() {
+            self.wake(state);
+            state = self.0.lock();
+        }
+        while state.has_work() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
             state = self.0.wait(state, left);
         }
-        drop(state);
-        self.0.write(Vec::new());
     }
 
     /// Starts the thread, or wakes it.
@@ -117,6 +122,10 @@ impl LineQueue {
 }
 
 impl State {
+    fn has_work(&self) -> bool {
+        self.is_writing || !self.lines.is_empty() || self.must_report
+    }
+
     fn drop_line(&mut self) {
         self.dropped += 1;
         self.unreported += 1;
@@ -148,7 +157,7 @@ impl Shared {
             let mut state = self.lock();
             if state.lines.is_empty() {
                 let began = Instant::now();
-                while state.lines.is_empty() && began.elapsed() < self.idle {
+                while state.lines.is_empty() && !state.ends && began.elapsed() < self.idle {
                     let left = self.idle.saturating_sub(began.elapsed());
                     state = self.wait(state, left);
                 }
@@ -161,6 +170,7 @@ impl Shared {
             }
             state.is_writing = true;
             let is_due = report_at.is_none_or(|at: Instant| at.elapsed() >= self.idle);
+            let is_due = is_due || state.ends;
             drop(state);
             if lines.is_empty() || is_due {
                 report_at = Some(Instant::now());
@@ -286,6 +296,25 @@ mod tests {
             eventually("the thread ends", TIMEOUT, || !queue.0.lock().has_thread);
         }
         assert_eq!(queue.counts(), (2, 0));
+    }
+
+    #[test]
+    fn end_waits_for_lines_and_reports_and_for_no_reader_that_stands_still() {
+        let (queue, allow, lines) = gate();
+        queue.push("first".to_owned());
+        eventually("the first line is taken", TIMEOUT, || {
+            queue.0.lock().lines.is_empty()
+        });
+        queue.push("x".repeat(BYTES_MAX));
+        queue.push("one too many".to_owned());
+        // Nothing is read.
+        queue.finish();
+        assert!(queue.0.lock().has_work());
+        (0..9).for_each(|_| allow.send(()).expect("the thread writes"));
+        queue.finish();
+        assert!(!queue.0.lock().has_work());
+        assert_eq!(next(&lines), "first\n");
+        assert!(next(&lines).ends_with("x\ndropped 1\n"));
     }
 
     #[test]
