@@ -191,14 +191,19 @@ fn half_messages_with_a_byte_now_and_then_end_with_1008() {
 #[test]
 fn pong_deadline_begins_when_a_slow_reader_has_taken_the_bytes_before_the_ping() {
     let server = Running::start(Config {
-        pong_timeout: Duration::from_secs(2),
+        pong_timeout: Duration::from_secs(5),
         backlog_bytes_max: 3 << 20,
         ..with_ping_interval(config(1))
+    });
+    // The pings of a server without deadlines tell that time has passed.
+    let without_deadlines = Running::start(Config {
+        ping_interval: Some(Duration::from_millis(100)),
+        ..config(1)
     });
     let mut slow = Client::open_narrow(server.address);
     slow.text("/flood 65536");
     // The ping is behind 3 MiB. The client takes twice the pong timeout to get there.
-    let mut pacer = Client::open(server.address);
+    let mut pacer = Client::open(without_deadlines.address);
     for _ in 0..35 {
         for _ in 0..3 {
             let ping = pacer.read_frame();

@@ -192,7 +192,7 @@ impl Peer {
         passed_over.unwrap_or_else(|| self.client.read_text())
     }
 
-    /// The next line that is no message of the room.
+    /// The next line that is no message of the room, and no notice of a gap: these come in an order of their own.
     #[track_caller]
     pub fn answer(&mut self) -> String {
         loop {
@@ -201,7 +201,7 @@ impl Peer {
                 .split(' ')
                 .next()
                 .is_some_and(|word| word.parse::<Position>().is_ok());
-            if !is_message {
+            if !is_message && !line.starts_with("gap ") {
                 return line;
             }
             self.passed_over.push_back(line);
