@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::case::{Case, Level, Task};
+use crate::error::Error;
 use crate::peer::Peer;
 use crate::player::{Outcome, Played};
 use crate::rules::Rule;
@@ -25,6 +26,8 @@ pub struct Report {
     pub address: String,
     /// Duration of the run in seconds.
     pub seconds: f64,
+    /// Why the run was ended early, if the server was the reason: it no longer echoes.
+    pub ended: Option<String>,
     /// Cases of each level and verdict.
     pub counts: BTreeMap<Level, Counts>,
     /// Cases by the section of their sentence.
@@ -169,10 +172,17 @@ impl Report {
             agent,
             address,
             seconds: (seconds * 100.0).round() / 100.0,
+            ended: None,
             counts,
             sections,
             cases,
         }
+    }
+
+    /// The same report, of a run that this error has ended.
+    pub(crate) fn ended_by(self, error: Option<Error>) -> Report {
+        let ended = error.map(|error| error.to_string());
+        Report { ended, ..self }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Tests a server: many connections at a time, each with one run of a case.
+//!
+//! A server can end in the middle. When [`FAILURES_IN_A_ROW`] runs have failed one after the other, the suite looks whether the server still
+//! echoes. If it does not, the other runs would say nothing, and take up to the time limit each: they are reported as not run.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,18 +39,19 @@ pub fn test_server(
     let suite = Suite::new(plan, Peer::Server)?;
     let endpoint = endpoint(plan, &Url::parse(url)?)?;
     probe(&endpoint)?;
-    let results = run(plan, &suite, &endpoint, interrupt, &mut report)?;
+    let (results, ended) = run(plan, &suite, &endpoint, interrupt, &mut report)?;
     let agent = plan.agent.clone().unwrap_or_else(|| printable(url));
     let seconds = started.elapsed().as_secs_f64();
     let cases = suite.reports(results);
-    Ok(Report::new(
+    let report = Report::new(
         Peer::Server,
         agent,
         printable(url),
         &plan.options,
         seconds,
         cases,
-    ))
+    );
+    Ok(report.ended_by(ended))
 }
 
 fn endpoint(plan: &Plan, url: &Url) -> Result<Endpoint, Error> {
@@ -102,18 +106,22 @@ fn probe(endpoint: &Endpoint) -> Result<(), Error> {
     }
 }
 
+/// The results, and why the server ended the run, if it did.
 fn run(
     plan: &Plan,
     suite: &Suite,
     endpoint: &Endpoint,
     interrupt: &Interrupt,
     report: &mut impl FnMut(Progress),
-) -> Result<Vec<RunResult>, Error> {
+) -> Result<(Vec<RunResult>, Option<Error>), Error> {
+    let lost = AtomicBool::new(false);
+    let is_over = || interrupt.is_raised() || lost.load(Ordering::Relaxed);
     let runs = suite.tasks().len();
     let queue = Queue::new(suite);
-    let (sender, receiver) = mpsc::channel();
-    let work = |sender: mpsc::Sender<RunResult>, takes_heavy: bool| {
-        while let Some(task) = queue.next(takes_heavy).filter(|_| !interrupt.is_raised()) {
+    // A thread waits until its result is taken: none is far ahead when the server is lost.
+    let (sender, receiver) = mpsc::sync_channel(0);
+    let work = |sender: mpsc::SyncSender<RunResult>, takes_heavy: bool| {
+        while let Some(task) = queue.next(takes_heavy).filter(|_| !is_over()) {
             let _ = sender.send(play(task, endpoint));
         }
     };
@@ -125,15 +133,25 @@ fn run(
             thread.spawn_scoped(scope, work).map_err(Error::Thread)?;
         }
         drop(sender);
-        let mut results = Vec::new();
+        let (mut results, mut ended) = (Vec::new(), None);
+        let mut failures_in_a_row = 0;
         for result in receiver {
+            failures_in_a_row = match result.played.outcome {
+                Outcome::Fail(_) => failures_in_a_row + 1,
+                Outcome::Pass | Outcome::NotApplicable(_) => 0,
+            };
             results.push(result);
             report(Progress {
                 done: results.len(),
                 runs,
             });
+            if failures_in_a_row == FAILURES_IN_A_ROW && ended.is_none() {
+                failures_in_a_row = 0;
+                ended = probe(endpoint).err();
+                lost.store(ended.is_some(), Ordering::Relaxed);
+            }
         }
-        Ok(results)
+        Ok((results, ended))
     })
 }
 
@@ -179,6 +197,8 @@ impl<'a> Queue<'a> {
     }
 }
 
+/// Runs that fail one after the other until the suite looks for the server.
+const FAILURES_IN_A_ROW: u32 = 32;
 /// A server that has just been started may be slow once.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at a time that move megabytes: more of them only wait for each other.

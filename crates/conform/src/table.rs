@@ -72,7 +72,11 @@ fn write_not_run(report: &Report, formatter: &mut fmt::Formatter<'_>) -> fmt::Re
     let count = cases.filter(|case| case.verdict == Verdict::NotRun).count();
     match count {
         0 => Ok(()),
-        count => writeln!(formatter, "\nnot run: {count} (the run was ended early)"),
+        count => {
+            let reason = report.ended.as_deref();
+            let reason = reason.unwrap_or("the run was ended early");
+            writeln!(formatter, "\nnot run: {count} ({reason})")
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
-use yamabiko_conform::{Interrupt, Plan, Report, Verdict, test_server};
+use yamabiko_conform::{Interrupt, Level, Plan, Report, Verdict, test_server};
 
 /// Cases that wait for a response, for a message, for a pong, for Close and for the end of TCP.
 const CASES: [&str; 8] = [
@@ -116,6 +116,35 @@ fn server_that_sends_no_frames_fails() {
         flood(stream, &[0xFF; 65_536]);
     });
     all_fail(&report, "closing/handshake", "the peer sent ");
+}
+
+#[test]
+fn server_that_is_gone_in_the_middle_ends_the_run() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    let server = thread::spawn(move || {
+        drop(listener.accept());
+        let (mut stream, _) = listener.accept().expect("the suite looks for an echo");
+        let key = read_request(&mut stream).expect("a request");
+        echo_once(&mut stream, &key);
+    });
+    let plan = Plan::new().patience(LONG).at_once(4);
+    let report = test_server(&plan, &url, &Interrupt::new(), |_| {}).expect("it echoes at first");
+    server.join().expect("it has served two connections");
+    let runs = report.cases.iter().map(|case| case.runs).sum::<u32>();
+    let failed = report.failed().map(|case| case.failed_runs).sum::<u32>();
+    // And one more for each of the four threads at the most.
+    assert!((32..=36).contains(&failed), "{failed} of {runs}");
+    let ended = report.ended.as_deref().expect("it was ended");
+    assert!(
+        ended.starts_with("no WebSocket server that echoes: cannot connect"),
+        "{ended}"
+    );
+    assert!(report.has_failed(Level::Must));
+    assert!(
+        report.to_string().contains(&format!("({ended})")),
+        "{report}"
+    );
 }
 
 /// Every case has failed, this one for this reason.
