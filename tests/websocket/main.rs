@@ -10,6 +10,7 @@ mod deflate_fan_out;
 mod deflate_framing;
 mod deflate_messages;
 mod deflate_negotiation;
+mod errors;
 mod fragmentation;
 mod frames;
 mod handshake_to_connection;

@@ -9,6 +9,7 @@ use yamabiko_testing::redis::Redis;
 use yamabiko_testing::waiting::{LOOP_TIMEOUT, TIMEOUT, eventually};
 
 use crate::nodes::Node;
+use crate::setup::block;
 
 /// A client of the chat.
 struct Person(Client);
@@ -228,6 +229,41 @@ fn deleted_message_is_gone_from_redis_and_for_a_client_that_comes_back_to_anothe
         assert_eq!(deleted, expected);
         assert_eq!(late.read_type("message")["text"], "three");
     }
+}
+
+/// Redis refuses no command of nodes whose user has the permissions of `docs/cluster.md`.
+#[test]
+fn permissions_of_the_page_are_enough() {
+    let Some(redis) = Redis::start(&[]) else {
+        return;
+    };
+    assert_eq!(redis.command(block("user", "redis").trim_end()), "+OK");
+    let url = format!("redis://yamabiko:long-and-random@{}", redis.address());
+    let start = || Node::start(&url, &[]);
+    let mut nodes = [start(), start()];
+    let mut aiko = Person::entered(&nodes[0], "den", "Aiko", json!({"create": "listed"}));
+    aiko.send(&json!({"type": "message", "text": "one"}));
+    let one = aiko.read_type("message");
+    let mut bo = Person::entered(&nodes[1], "den", "Bo", json!({}));
+    assert_eq!(bo.read_type("message")["text"], "one");
+    eventually_names(&nodes, "den", &["Aiko", "Bo"]);
+    aiko.send(&json!({"type": "delete", "position": one["position"]}));
+    assert_eq!(bo.read_type("moderated")["target"], one["position"]);
+    eventually("the message is erased", TIMEOUT, || {
+        redis
+            .lines("INFO commandstats")
+            .iter()
+            .any(|line| line.starts_with("cmdstat_rename:"))
+    });
+    aiko.send(&json!({"type": "kick", "name": "Bo"}));
+    assert_eq!(bo.close_code(), Some(4003));
+    // Another node takes the members of a killed one out, and a new one learns of the room.
+    nodes[0].kill();
+    eventually_names([&nodes[1]], "den", &[]);
+    nodes[0] = start();
+    let _aiko = Person::entered(&nodes[0], "den", "Aiko", json!({}));
+    eventually_names(&nodes, "den", &["Aiko"]);
+    assert_eq!(redis.command("ACL LOG"), "*0", "a command was refused");
 }
 
 const SECRET: &str = "a secret that somebody has written by mistake";
