@@ -49,7 +49,7 @@ fn each_property_accepts_truncated_seeds() {
 
 #[test]
 fn seed_files_are_the_seeds_of_the_catalogue_and_the_found_ones() {
-    if std::env::var_os("YAMABIKO_WRITE_SEEDS").is_some() {
+    if std::env::var_os("TEST_WRITE_SEEDS").is_some() {
         write_seeds();
     }
     for &(target, _) in ALL {
@@ -69,7 +69,7 @@ fn seed_files_are_the_seeds_of_the_catalogue_and_the_found_ones() {
         let differing = name(described.symmetric_difference(&in_the_tree).collect());
         assert!(
             differing.is_empty(),
-            "{target}: {differing:?} differ; run with YAMABIKO_WRITE_SEEDS=1 to write them"
+            "{target}: {differing:?} differ; run with TEST_WRITE_SEEDS=1 to write them"
         );
     }
 }

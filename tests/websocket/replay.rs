@@ -12,7 +12,7 @@
 //! | `> text Hello` … | calls | `< deadline …` | the next deadline, where it has moved |
 //!
 //! The recordings in `recordings/` are compared with what the code does now.
-//! `YAMABIKO_WRITE_RECORDINGS=1 cargo test --test websocket replay` writes their results again.
+//! `TEST_WRITE_RECORDINGS=1 cargo test --test websocket replay` writes their results again.
 
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -230,7 +230,7 @@ fn recorded_sessions_replay_to_the_same_bytes_and_events() {
         let file = folder().join(name).with_extension("txt");
         let recording = fs::read_to_string(&file).expect("there is a recording");
         let replayed = replay(&recording, &DeflatePool::default());
-        if std::env::var_os("YAMABIKO_WRITE_RECORDINGS").is_some() {
+        if std::env::var_os("TEST_WRITE_RECORDINGS").is_some() {
             fs::write(&file, &replayed).expect("it can be written");
         } else {
             assert_eq!(replayed, recording, "{name}");

@@ -1,6 +1,6 @@
 //! The tables of states in `docs/learn/` are those of the code.
 //!
-//! Each table is made by driving real endpoints, in both roles: every input in every state. `YAMABIKO_WRITE_STATES=1 cargo test --test
+//! Each table is made by driving real endpoints, in both roles: every input in every state. `TEST_WRITE_STATES=1 cargo test --test
 //! websocket state_tables` writes the tables into the chapters, in English and in Japanese.
 
 use std::{env, fs};
@@ -394,13 +394,13 @@ impl Table {
             let (before, rest) = page.split_once(&begin).expect("a table of states");
             let (_, behind) = rest.split_once(END).expect("its end");
             let new = format!("{before}{begin}{}{END}{behind}", self.text());
-            if env::var_os("YAMABIKO_WRITE_STATES").is_some() {
+            if env::var_os("TEST_WRITE_STATES").is_some() {
                 fs::write(&path, &new).expect("the chapter can be written");
             }
             let page = fs::read_to_string(&path).expect("a chapter");
             assert_eq!(
                 page, new,
-                "{path}: run YAMABIKO_WRITE_STATES=1 cargo test --test websocket state_tables"
+                "{path}: run TEST_WRITE_STATES=1 cargo test --test websocket state_tables"
             );
         }
     }

@@ -1,6 +1,6 @@
 //! A server that takes over from another one, and one that a service manager starts: no connection is refused or reset.
 //!
-//! `YAMABIKO_RESTARTS=50 cargo test --release --test restarts` makes so many restarts instead of three, and then checks that no
+//! `TEST_RESTARTS=50 cargo test --release --test restarts` makes so many restarts instead of three, and then checks that no
 //! connection has taken a second.
 
 #![cfg(target_os = "linux")]
@@ -167,7 +167,7 @@ fn successor_serves_the_same_address_and_the_predecessor_closes_with_1012() {
 
 #[test]
 fn no_connection_is_refused_or_reset_while_servers_are_restarted() {
-    let restarts = std::env::var("YAMABIKO_RESTARTS").ok();
+    let restarts = std::env::var("TEST_RESTARTS").ok();
     let restarts: usize = restarts.map_or(3, |text| text.parse().expect("a number"));
     let folder = Folder::new("restarts");
     let path = folder.path("takeover");

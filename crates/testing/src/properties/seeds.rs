@@ -2,7 +2,7 @@
 //! This command writes the files in `fuzz/seeds/` from this list; do not edit them:
 //!
 //! ```text
-//! YAMABIKO_WRITE_SEEDS=1 cargo test --test fuzz_seeds
+//! TEST_WRITE_SEEDS=1 cargo test --test fuzz_seeds
 //! ```
 //!
 //! A file whose name begins with `found-` is not in this list: the fuzzer found it, and it is kept
