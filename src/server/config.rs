@@ -40,7 +40,7 @@ use std::time::Duration;
 /// compressed to clients that offer it, if that makes them shorter. A room's message is compressed
 /// once, whatever the number of subscribers and workers, and once more for subscribers with
 /// smaller windows if it has more than 512 bytes; one of more than 16 KiB in steps, among other work.
-/// A message of more than 128 KiB to one client is not compressed. The settings mean to a server:
+/// A message to one client is compressed in one go. The settings mean to a server:
 ///
 /// | setting | effect | memory |
 /// |---|---|---|

@@ -407,6 +407,8 @@ class HealthChecks(unittest.TestCase):
             rows = [dict(zip(names, row)) for row in rows]
             return next(row for row in rows if row["svname"] == "one")
 
+        # HAProxy gives the socket its name when it listens on all addresses.
+        eventually("the socket of the statistics is there", behind.statistics.exists)
         eventually("the check has passed", lambda: state()["check_status"] == "L7OK")
         self.assertEqual(state()["status"].split()[0], "UP")
         behind.server.process.terminate()

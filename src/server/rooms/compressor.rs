@@ -115,17 +115,14 @@ impl Compressor {
         &self.frame
     }
 
-    /// As [`Compressor::compress`], for one client and the window that it agreed on. A message of more than [`DIRECT_BYTES_MAX`] is not
-    /// compressed.
+    /// As [`Compressor::compress`], for one client and the window that it agreed on.
     pub(super) fn compress_for(
         &mut self,
         agreed: Option<WindowBits>,
         message: Message<'_>,
     ) -> Option<&[u8]> {
         let payload = message.as_bytes();
-        let is_compressed =
-            payload.len() <= DIRECT_BYTES_MAX && self.is_compressible(payload.len());
-        let window = agreed.filter(|_| is_compressed)?;
+        let window = agreed.filter(|_| self.is_compressible(payload.len()))?;
         self.compress(message.opcode(), payload, window)
     }
 }
@@ -133,24 +130,9 @@ impl Compressor {
 /// The largest buffer for a compressed frame that a worker keeps.
 const FRAME_BYTES_KEPT: usize = 64 << 10;
 
-/// The longest message for one client that is compressed: 1 to 5 ms. It is written behind the earlier ones at once, and not divided
-/// among turns as that of a room is.
-const DIRECT_BYTES_MAX: usize = 128 << 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn message_for_one_client_is_compressed_up_to_128_kib_and_not_one_byte_longer() {
-        let mut compressor = Compressor::new(Some(DeflateConfig::default()));
-        let payload = [7; DIRECT_BYTES_MAX + 1];
-        let window = Some(WindowBits::MAX);
-        let longest = Message::Binary(&payload[1..]);
-        assert!(compressor.compress_for(window, longest).is_some());
-        let longer = Message::Binary(&payload);
-        assert!(compressor.compress_for(window, longer).is_none());
-    }
 
     #[test]
     fn buffer_of_a_long_frame_is_not_kept() {
