@@ -10,10 +10,10 @@
 //! 16 KiB in turn, until the budget is used up. The next turn goes on where this one stopped, after it has read the sockets. So a large
 //! broadcast does not make the other clients wait for all of its writes.
 //!
-//! After each 64 KiB the flush looks for clients that have become ready, and ends if there are some: they are read at once. It does not end for
+//! After each 64 KiB the flush checks for clients that have become ready, and ends if there are some: they are read at once. It does not end for
 //! clients of the rooms that it is writing to, because their messages would only make these writes more, and not before it has cost as
-//! much as the reads of this turn. What a turn has left comes behind the logs with new messages, but not twice in succession. A look is a
-//! system call: when some looks have been in vain, the flush looks only now and then, until it finds a client again.
+//! much as the reads of this turn. What a turn has left comes behind the logs with new messages, but not twice in succession. A check is a
+//! system call: when some checks have found nobody, the flush checks only now and then, until it finds a client again.
 //!
 //! Clients that publish to a log of which 1 MiB is not flushed are not read until it is: otherwise they could fill the memory. With 16 MiB
 //! in all logs the flush knows no budget. Clients that publish to a room with

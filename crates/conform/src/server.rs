@@ -1,6 +1,6 @@
 //! Tests a server: many connections at a time, each with one run of a case.
 //!
-//! A server can end in the middle. When [`FAILURES_IN_A_ROW`] runs have failed one after the other, the suite looks whether the server still
+//! A server can end in the middle. When [`FAILURES_IN_A_ROW`] runs have failed one after the other, the suite checks whether the server still
 //! echoes. If it does not, the other runs would say nothing, and take up to the time limit each: they are reported as not run.
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -197,7 +197,7 @@ impl<'a> Queue<'a> {
     }
 }
 
-/// Runs that fail one after the other until the suite looks for the server.
+/// Runs that fail one after the other until the suite checks that the server still echoes.
 const FAILURES_IN_A_ROW: u32 = 32;
 /// A server that has just been started may be slow once.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);

@@ -81,6 +81,18 @@ pub fn stored(bytes: &[u8]) -> Vec<u8> {
     blocks.fold(Blocks::new(), stored).message()
 }
 
+/// Letters of an alphabet of 16: they shrink to about half.
+pub fn letters(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        b'a' + (state >> 28) as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
+
 /// A short payload that inflates to this number of zeros, which is not 0: a block with fixed codes,
 /// one literal and then matches of 258 bytes at distance 1.
 pub fn zeros(bytes: usize) -> Vec<u8> {

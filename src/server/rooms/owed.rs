@@ -13,7 +13,7 @@
 //! An operation that needs the log as it was published to, as a subscription that begins in the past, has it
 //! settled first: the rest is compressed at once.
 //!
-//! With several workers, the first one that comes to the message compresses it for all. The others look from time to time; if its log
+//! With several workers, the first one that comes to the message compresses it for all. The others check from time to time; if its log
 //! is removed meanwhile, the next one begins.
 
 use super::compressor::Compressor;

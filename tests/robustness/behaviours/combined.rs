@@ -1,5 +1,6 @@
 //! Several layers at once: HTTP, WebSocket, TLS, proxies, Unix sockets and limits in combinations that an attacker can choose.
 
+use yamabiko_testing::deflate::letters;
 use yamabiko_testing::socket::upgrade;
 
 use super::access::KEYS;
@@ -34,18 +35,6 @@ const PROXY_PROTOCOL: Settings = &[
     "none",
     "--proxy-protocol",
 ];
-
-/// Letters of an alphabet of 16: they shrink to about half.
-fn letters(bytes: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_u32;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        b'a' + (state >> 28) as u8
-    };
-    std::iter::repeat_with(next).take(bytes).collect()
-}
 
 /// Bytes that a client sends in one go.
 fn together(parts: &[&[u8]]) -> Vec<u8> {

@@ -11,6 +11,7 @@ use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
 use std::collections::HashMap;
 use std::sync::Arc;
+use yamabiko_testing::deflate::letters;
 
 /// A room table, its members, and what each of them has received.
 struct Hall {
@@ -104,18 +105,6 @@ impl Hall {
         }
         frames
     }
-}
-
-/// Letters of an alphabet of 16: they shrink to about half.
-fn letters(bytes: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_u32;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        b'a' + (state >> 28) as u8
-    };
-    std::iter::repeat_with(next).take(bytes).collect()
 }
 
 const DEFLATE: Option<WindowBits> = Some(WindowBits::MAX);
