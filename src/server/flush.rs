@@ -40,6 +40,8 @@ use crate::reactor::{Io, SocketKey};
 pub(super) struct Flusher {
     /// What the logs may write in the rest of this turn.
     budget: FlushBudget,
+    /// What the logs wrote in the last turn, with what each write costs.
+    last_cost: usize,
     looks: Looks,
     /// Subscribers that may be disconnected in the rest of this turn because they are too slow.
     disconnects_left: usize,
@@ -145,6 +147,7 @@ impl Flusher {
     pub(super) fn new() -> Flusher {
         Flusher {
             budget: TURN_BUDGET,
+            last_cost: 0,
             looks: Looks::new(),
             disconnects_left: DISCONNECTS_PER_TURN_MAX,
             left: LeftLogs::default(),
@@ -165,6 +168,7 @@ impl Flusher {
         environment: &mut Environment<H>,
     ) -> Owed {
         let owed = self.flush_until_nothing_is_owed(io, connections, environment);
+        self.last_cost = TURN_BUDGET.bytes.saturating_sub(self.budget.bytes);
         self.budget = TURN_BUDGET;
         self.looks.turn_ended();
         self.disconnects_left = DISCONNECTS_PER_TURN_MAX;
@@ -173,6 +177,11 @@ impl Flusher {
         }
         self.resume_publishers(io, connections, environment);
         owed
+    }
+
+    /// What the last flush cost, in bytes of writes, a short write 2 KiB: 192 KiB at most.
+    pub(super) fn last_cost(&self) -> usize {
+        self.last_cost
     }
 
     fn flush_until_nothing_is_owed<H: Handler>(

@@ -34,7 +34,7 @@ use super::places::{
 };
 use super::refusal_reason::RefusalReason;
 use super::room_events::{Acknowledgement, EngineEvent, EngineMessages, RoomEvent};
-use super::rooms::{SharedMessage, Subscription};
+use super::rooms::{SharedMessage, Subscription, step_bytes};
 use super::shutdown::{DrainedAs, MayStop, Outlook, Step};
 use super::tls::speaks_tls;
 use super::workers::{CrossWorkerMessage, MarkPurpose, OrderMark};
@@ -351,7 +351,7 @@ impl<H: Handler> Application for Worker<H> {
         self.paused
             .resume(io, &mut self.connections, &self.environment);
         self.call_drained(io);
-        self.compress_owed();
+        self.compress_owed(io);
         let owed = self
             .flusher
             .flush(io, &mut self.connections, &mut self.environment);
@@ -552,11 +552,12 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Goes on with long messages that are compressed in steps. Other workers may wait for the frame.
-    fn compress_owed(&mut self) {
+    fn compress_owed(&mut self, io: &Io) {
+        let work = self.flusher.last_cost() + io.read_cost_of_turn();
         let FanOut {
             rooms, outbound, ..
         } = &mut self.environment.fan_out;
-        if rooms.owes_messages() && rooms.compress_owed() {
+        if rooms.owes_messages() && rooms.compress_owed(step_bytes(work)) {
             outbound.wake_others();
         }
     }

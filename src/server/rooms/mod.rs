@@ -63,7 +63,8 @@ use encoding::Encoding;
 use history::Histories;
 use lag::{LagWatch, LogLag};
 use log_set::LogSet;
-use owed::{OwedMessages, STEP_BYTES};
+use owed::OwedMessages;
+pub(super) use owed::step_bytes;
 use publication::{EncodedFrames, FrameStep, LocalMessage, overwrite_frame};
 use room_logs::RoomLogs;
 use sent::{Beginnings, SentTable};
@@ -964,10 +965,10 @@ impl RoomTable {
         self.claimed < self.owing.len()
     }
 
-    /// Compresses a turn's part of the messages that logs owe, and appends those that are ready. True: other workers may wait for one
+    /// Compresses so many bytes of the messages that logs owe, and appends those that are ready. True: other workers may wait for one
     /// of them.
-    pub(super) fn compress_owed(&mut self) -> bool {
-        let (mut left_bytes, mut has_appended) = (STEP_BYTES, false);
+    pub(super) fn compress_owed(&mut self, bytes_max: usize) -> bool {
+        let (mut left_bytes, mut has_appended) = (bytes_max, false);
         self.claimed = 0;
         while left_bytes > 0
             && self.can_go_on()

@@ -3,7 +3,7 @@
 //! ```text
 //!   publish ──┬── plain log: at once
 //!             └── deflate log ──▶ long message │ later ones, in order ──▶ the log
-//!                                 4 KiB a turn
+//!                                 1 KiB a turn
 //! ```
 //!
 //! To compress 1 MiB takes 10 to 40 ms, and all clients of the worker would wait for that. So a message of more than
@@ -86,5 +86,31 @@ impl OwedMessages {
     }
 }
 
-/// What a turn compresses of a longer one: 40 to 160 µs.
-pub(super) const STEP_BYTES: usize = 4 << 10;
+/// What a turn compresses of a longer one, in bytes, if its other work costs as much as writing `work` bytes: 1 KiB, which takes 10 to
+/// 40 µs, and up to 4 KiB in a turn that takes 300 µs or more without that. Otherwise a long message would take a second and more
+/// where the turns are long.
+pub(in crate::server) fn step_bytes(work: usize) -> usize {
+    (work / WORK_PER_COMPRESSED).clamp(1 << 10, 4 << 10)
+}
+
+/// For the 192 KiB that the logs may write in a turn, in 300 µs, 4 KiB are compressed, in 40 to 160 µs.
+const WORK_PER_COMPRESSED: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_grows_with_the_other_work_of_the_turn_from_1_kib_to_4() {
+        for (work, step) in [
+            (0, 1024),
+            (48 * 1024, 1024),
+            (48 * 1025, 1025),
+            (48 * 4095, 4095),
+            (192 << 10, 4096),
+            (usize::MAX, 4096),
+        ] {
+            assert_eq!(step_bytes(work), step, "{work}");
+        }
+    }
+}

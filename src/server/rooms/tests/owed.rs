@@ -13,6 +13,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use yamabiko_testing::deflate::letters;
 
+/// What a turn compresses.
+const STEP_BYTES: usize = 4 << 10;
+
 /// A room table, its members, and what each of them has received.
 struct Hall {
     rooms: RoomTable,
@@ -56,7 +59,7 @@ impl Hall {
 
     /// The end of a turn, in which every socket takes all.
     fn end_turn(&mut self) {
-        self.rooms.compress_owed();
+        self.rooms.compress_owed(STEP_BYTES);
         self.flush();
     }
 
