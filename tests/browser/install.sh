@@ -6,8 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 
 if [ ! -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
+    ../../.ci/debian-packages chromium fonts-dejavu-core
 fi
 if ! cmp -s package-lock.json node_modules/.yamabiko-lock; then
     npm ci --no-audit --no-fund --loglevel=error

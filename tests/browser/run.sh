@@ -17,8 +17,7 @@ CHROMIUM=$CHROMIUM "$here/install.sh"
 
 FIREFOX=${FIREFOX:-/usr/bin/firefox-esr}
 if [ ! -x "$FIREFOX" ] || ! command -v openssl >/dev/null; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr openssl >/dev/null
+    "$root/.ci/debian-packages" firefox-esr openssl
 fi
 
 if [ -z "${YAMABIKO_BINARY:-}" ]; then

@@ -22,8 +22,7 @@ export YAMABIKO_BINARY
 
 CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 if { [ ! -x "$CHROMIUM" ] || ! command -v openssl >/dev/null; } && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium openssl >/dev/null
+    "$root/.ci/debian-packages" chromium openssl
 fi
 export CHROMIUM
 
