@@ -48,7 +48,7 @@ main() {
   esac
   case $set in quick | full | base | deflate) ;; *) usage ;; esac
   # The 216 cases of compression transfer 22 GB, and each endpoint compresses them once.
-  case $set in deflate | full) seconds_max=2400 ;; *) seconds_max=300 ;; esac
+  case $set in deflate | full) seconds_max=2400 ;; *) seconds_max=900 ;; esac
   jobs=${AUTOBAHN_JOBS:-$(nproc)}
 
   mkdir -p "$folder"
@@ -162,11 +162,11 @@ in_background() {
   started+=("$!")
 }
 
-# Waits until the last started process listens: at most 20 s, and only while the process
-# runs.
+# Waits until the last started process listens: at most two minutes, and only while the
+# process runs.
 wait_for_port() {
   local port=$1 log=$2 tenth
-  for tenth in $(seq 200); do
+  for tenth in $(seq 1200); do
     kill -0 "${started[-1]}" 2>/dev/null || break
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
     sleep 0.1

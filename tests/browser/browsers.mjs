@@ -4,9 +4,17 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import puppeteer from "puppeteer-core";
-import { CHROMIUM, CHROMIUM_FLAGS, launch } from "./yamabiko.mjs";
+import { CHROMIUM, CHROMIUM_FLAGS, LAUNCH_MAX_MS, launch } from "./yamabiko.mjs";
 
 const FIREFOX = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
+
+const COMMON = { headless: true, timeout: LAUNCH_MAX_MS };
+
+/** Browsers that puppeteer drives: the same steps in both. */
+export const PUPPETEERS = {
+  Chromium: () => puppeteer.launch({ ...COMMON, browser: "chrome", executablePath: CHROMIUM, args: CHROMIUM_FLAGS }),
+  Firefox: () => puppeteer.launch({ ...COMMON, browser: "firefox", executablePath: FIREFOX }),
+};
 
 /** The browsers, by name: each starts, and has `page()` and `close()`. A page has `goto(url)` and `evaluate(function, argument)`. */
 export const BROWSERS = {
@@ -15,15 +23,9 @@ export const BROWSERS = {
     return { page: () => browser.newPage(), close: () => browser.close() };
   },
   async Firefox() {
-    const browser = await puppeteer.launch({ browser: "firefox", executablePath: FIREFOX, headless: true });
+    const browser = await PUPPETEERS.Firefox();
     return { page: () => browser.newPage(), close: () => browser.close() };
   },
-};
-
-/** Browsers that puppeteer drives: the same steps in both. */
-export const PUPPETEERS = {
-  Chromium: () => puppeteer.launch({ browser: "chrome", executablePath: CHROMIUM, headless: true, args: CHROMIUM_FLAGS }),
-  Firefox: () => puppeteer.launch({ browser: "firefox", executablePath: FIREFOX, headless: true }),
 };
 
 /** A policy under which a page may start a worker by the name of its file … */

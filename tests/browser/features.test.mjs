@@ -8,7 +8,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { PUPPETEERS } from "./browsers.mjs";
 import { Server } from "./yamabiko.mjs";
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 60_000;
 const DAY_MS = 86_400_000;
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 

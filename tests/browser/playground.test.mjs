@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { Server, launch } from "./yamabiko.mjs";
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 60_000;
 
 let server;
 let browser;

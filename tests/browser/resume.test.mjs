@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { Counter, Server, enter, launch, messageWith, send } from "./yamabiko.mjs";
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 60_000;
 
 let browser;
 let folder;

@@ -6,7 +6,7 @@
 #
 # Installs what it needs (Debian's Chromium, Firefox and openssl as root, playwright-core and puppeteer-core
 # from npm) and builds the binary and two examples of yamabiko-tokio, unless YAMABIKO_BINARY and
-# TOKIO_EXAMPLES (their folder) name them, and CHROMIUM and FIREFOX other browsers. Ends all processes that it started, after at most eight minutes, and returns 0 only
+# TOKIO_EXAMPLES (their folder) name them, and CHROMIUM and FIREFOX other browsers. Ends all processes that it started, after at most fifteen minutes, and returns 0 only
 # if all tests pass.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -39,4 +39,4 @@ if [ "${1:-}" = --screenshot ]; then
     shift
     exec timeout --kill-after=5 120 node screenshot.mjs "$@"
 fi
-exec timeout --kill-after=5 480 node --test --test-reporter=spec links.test.mjs texts.test.mjs connection.test.mjs module.test.mjs chat.test.mjs features.test.mjs resume.test.mjs playground.test.mjs tls.test.mjs
+exec timeout --kill-after=5 900 node --test --test-reporter=spec links.test.mjs texts.test.mjs connection.test.mjs module.test.mjs chat.test.mjs features.test.mjs resume.test.mjs playground.test.mjs tls.test.mjs

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Server, enter, launch, messageWith, send } from "./yamabiko.mjs";
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 60_000;
 
 let folder;
 let server;

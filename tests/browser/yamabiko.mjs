@@ -8,8 +8,10 @@ import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-const START_MAX_MS = 10_000;
-const STOP_MAX_MS = 10_000;
+const START_MAX_MS = 60_000;
+const STOP_MAX_MS = 60_000;
+/** The first start of a browser reads all of it from the disk. */
+export const LAUNCH_MAX_MS = 120_000;
 
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
@@ -164,7 +166,7 @@ export class Proxy {
 }
 
 export function launch() {
-  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: CHROMIUM_FLAGS });
+  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: CHROMIUM_FLAGS, timeout: LAUNCH_MAX_MS });
 }
 
 /** The first `http://…/`, `https://…/` or `ws://…/` on standard output; later output is discarded. */

@@ -14,7 +14,7 @@ from pathlib import Path
 
 PROGRAM = os.environ.get("YAMABIKO_BINARY") or Path(__file__).resolve().parents[2] / "target/debug/yamabiko"
 # No wait of a test is longer.
-TIMEOUT = 30
+TIMEOUT = 120
 
 
 def ip(*arguments):
@@ -32,7 +32,7 @@ class Host:
         self.address = f"10.77.0.{self.number}"
         # It says when it is in its namespace.
         self.first = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE
+            ["unshare", "--net", "sh", "-c", "echo; exec sleep 3600"], stdout=subprocess.PIPE
         )
         test.addCleanup(self.end)
         self.first.stdout.readline()

@@ -18,6 +18,7 @@ RFC 7692 §7.1.
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,7 @@ LIBRARIES = {
     "websockets": [sys.executable, "-B", str(HERE / "peer_websockets.py")],
     "aiohttp": [sys.executable, "-B", str(HERE / "peer_aiohttp.py")],
 }
-SECONDS_MAX = 30  # for one program
+SECONDS_MAX = 120  # for one program, and for a line of it
 # yamabiko must compress a message of this length or more, if compression was agreed on.
 COMPRESSED_FROM = 4096
 
@@ -66,6 +67,9 @@ class Program:
         self.errors.close()
 
     def line(self):
+        """The next line. All that was printed before has been read."""
+        if not select.select([self.process.stdout], [], [], SECONDS_MAX)[0]:
+            self.fail(f"printed nothing within {SECONDS_MAX} s")
         return self.process.stdout.readline() or self.fail("printed nothing")
 
     def send_line(self, line):

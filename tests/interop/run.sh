@@ -10,7 +10,7 @@
 #
 # Installs the libraries (install.sh), and builds the binary and the example client, unless
 # YAMABIKO_BINARY and YAMABIKO_CLIENT name them. Uses free ports of the loopback
-# interface. Ends all processes that it started, after at most three minutes. The exit
+# interface. Ends all processes that it started, after at most ten minutes. The exit
 # status is 0 only if all tests pass. A run without builds takes about 25 s.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,4 +26,4 @@ export YAMABIKO_BINARY YAMABIKO_CLIENT
 
 "$here/install.sh"
 
-PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} exec timeout --kill-after=5 180 python3 -B "$here/interop.py" --verbose "$@"
+PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} exec timeout --kill-after=5 600 python3 -B "$here/interop.py" --verbose "$@"

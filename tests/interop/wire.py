@@ -212,7 +212,7 @@ class Tap:
                 self.pumps.append(pump)
                 pump.start()
 
-    def conversations(self, seconds_max=20):
+    def conversations(self, seconds_max=60):
         """Waits until every connection has ended, then parses all of them."""
         self.close()
         for pump in self.pumps:

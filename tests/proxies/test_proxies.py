@@ -23,7 +23,7 @@ PROGRAM = ROOT / "target/debug/yamabiko"
 HOST = "chat.example.org"
 ORIGIN = f"https://{HOST}"
 # No wait of a test is longer.
-TIMEOUT = 30
+TIMEOUT = 120
 
 
 def blocks(kind):

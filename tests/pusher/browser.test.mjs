@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { APP, Server, WebhookReceiver, eventually } from "./server.mjs";
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 60_000;
 const SCRIPTS = {
   "/pusher.js": new URL("node_modules/pusher-js/dist/web/pusher.js", import.meta.url),
   "/echo.js": new URL("node_modules/laravel-echo/dist/echo.iife.js", import.meta.url),
@@ -186,7 +186,7 @@ test("a page that is reloaded is the same member, and its web server hears nothi
 });
 
 for (const [how, signal] of [["killed", "SIGKILL"], ["stopped", "SIGTERM"]]) {
-  test(`a page comes back to a server that was ${how}, and has its channels again`, { timeout: 60_000 }, async () => {
+  test(`a page comes back to a server that was ${how}, and has its channels again`, { timeout: 180_000 }, async () => {
     const ann = await pageOf("ann");
     await join(ann, "lasting");
     await server.end(signal);

@@ -207,7 +207,7 @@ describe("webhooks", () => {
 });
 
 describe("order", () => {
-  test("10,000 events reach 50 clients in order and without a loss", { timeout: 150_000 }, async () => {
+  test("10,000 events reach 50 clients in order and without a loss", { timeout: 300_000 }, async () => {
     const clients = await Promise.all(Array.from({ length: 50 }, () => subscribed(server.connect(), "ordered")));
     const counts = clients.map((channel) => {
       const state = { expected: 0, wrong: 0 };

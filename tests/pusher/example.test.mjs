@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 import { within } from "./server.mjs";
 
 const COMMAND = new URL("../../examples/pusher-chat/run.sh", import.meta.url).pathname;
-const WAIT_MS = 15_000;
+const WAIT_MS = 60_000;
 
 let example;
 let url;

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Server, eventually, next, subscribed } from "./server.mjs";
 
 for (const [how, signal] of [["killed", "SIGKILL"], ["stopped", "SIGTERM"]]) {
-  test(`the client of a server that was ${how} subscribes again to the next one`, { timeout: 60_000 }, async () => {
+  test(`the client of a server that was ${how} subscribes again to the next one`, { timeout: 180_000 }, async () => {
     const first = await Server.start();
     let second;
     try {

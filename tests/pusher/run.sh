@@ -8,7 +8,7 @@
 #
 # Installs them into folders beside this file that git ignores (npm and pip, pinned versions) and Debian's Chromium and openssl as
 # root, and builds the binary, unless YAMABIKO_BINARY names it, and CHROMIUM another browser. Uses free ports of the loopback
-# interface. Ends all processes that it started, after at most twelve minutes. The exit status is 0 only if all tests pass.
+# interface. Ends all processes that it started, after at most half an hour. The exit status is 0 only if all tests pass.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -39,14 +39,14 @@ if [ "$(cat "$here/python/.yamabiko-lock" 2>/dev/null)" != "$wanted" ]; then
 fi
 
 cd "$here"
-PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} timeout --kill-after=5 60 python3 -B test_library.py
+PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} timeout --kill-after=5 180 python3 -B test_library.py
 set -- clients.test.mjs echo.test.mjs page.test.mjs reconnecting.test.mjs
 if [ -x "$CHROMIUM" ]; then
     set -- "$@" browser.test.mjs
 else
     echo "skipped: the tests in pages, for want of Chromium" >&2
 fi
-timeout --kill-after=5 240 node --test --test-reporter=spec "$@"
+timeout --kill-after=5 600 node --test --test-reporter=spec "$@"
 if [ -x "$CHROMIUM" ]; then
     timeout --kill-after=5 150 node --test --test-reporter=spec example.test.mjs
 fi
@@ -62,4 +62,4 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext su
     -keyout "$folder/key.pem" -out "$folder/certificate.pem" 2>/dev/null
 cat "$folder/certificate.pem" "$folder/key.pem" >"$folder/both.pem"
 TLS_CERTIFICATE=$folder/both.pem NODE_EXTRA_CA_CERTS=$folder/certificate.pem \
-    timeout --kill-after=5 240 node --test --test-reporter=spec "$@"
+    timeout --kill-after=5 600 node --test --test-reporter=spec "$@"

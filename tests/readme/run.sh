@@ -6,7 +6,7 @@
 #
 # The project is in target/readme. Installs the other programs (tests/interop/install.sh,
 # tests/browser/install.sh). Uses free ports of the loopback interface. Ends all processes that it
-# started, after at most two minutes behind the build. A run without builds takes about 10 s.
+# started, after at most ten minutes behind the build. A run without builds takes about 10 s.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -18,4 +18,4 @@ cargo build --quiet --manifest-path "$root/target/readme/Cargo.toml" --target-di
 
 export PYTHONPATH="$root/tests/interop/python${PYTHONPATH:+:$PYTHONPATH}"
 export NODE_PATH="$root/tests/interop/node_modules"
-exec timeout --kill-after=5 120 python3 -B "$here/peers.py" --verbose "$@"
+exec timeout --kill-after=5 600 python3 -B "$here/peers.py" --verbose "$@"
