@@ -12,7 +12,7 @@ if [ -z "${YAMABIKO_BINARY:-}" ]; then
     (cd "$root" && cargo build --release --quiet --bin yamabiko)
     YAMABIKO_BINARY=$root/target/release/yamabiko
 fi
-[ -d "$here/node_modules" ] || npm ci --prefix "$here" --no-audit --no-fund --loglevel=error
+"$here/install.sh"
 
 export PUSHER_HOST=127.0.0.1 PUSHER_PORT="${PUSHER_PORT:-8080}"
 YAMABIKO_APP=1:app-key:app-secret "$YAMABIKO_BINARY" serve --listen "127.0.0.1:$PUSHER_PORT" &

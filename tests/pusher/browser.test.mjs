@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
-import { APP, Server, WebhookReceiver, eventually } from "./server.mjs";
+import { APP, Server, WebhookReceiver, eventually, withReload } from "./server.mjs";
 
 const WAIT_MS = 60_000;
 const SCRIPTS = {
@@ -167,23 +167,29 @@ test("Echo in a page has here, joining, leaving and a whisper that somebody type
   await Promise.all([ann.close(), bob.close()]);
 });
 
-test("a page that is reloaded is the same member, and its web server hears nothing of it", async () => {
+test("a page that is reloaded is the same member, and its web server hears nothing of it", () => withReload(async (channel, reload) => {
   const [ann, bob] = [await pageOf("ann"), await pageOf("bob")];
-  await join(ann, "reloaded");
-  await join(bob, "reloaded");
-  await eventually("ann sees bob", async () => (await ann.members()).length === 2);
-  const events = () => webhooks.names("presence-reloaded");
-  await eventually("the web server knows", () => events().length === 3);
-  await bob.begin();
-  await join(bob, "reloaded");
-  assert.deepEqual(await bob.members(), ["ann", "bob"]);
-  await eventually("ann sees bob again", async () => (await ann.members()).join() === "ann,bob");
-  // What came after the reload is there, and nothing of the reload is in front of it.
-  await bob.run(() => { room.whisper("typing", { name: "bob" }); });
-  await eventually("the whisper", () => events().includes("client_event"));
-  assert.deepEqual(events(), ["channel_occupied", "member_added", "member_added", "client_event"]);
-  await Promise.all([ann.close(), bob.close()]);
-});
+  try {
+    const name = channel.replace("presence-", "");
+    await join(ann, name);
+    await join(bob, name);
+    await eventually("ann sees bob", async () => (await ann.members()).length === 2);
+    const events = () => webhooks.names(channel);
+    await eventually("the web server knows", () => events().length === 3);
+    await reload(async () => {
+      await bob.begin();
+      await join(bob, name);
+    });
+    assert.deepEqual(await bob.members(), ["ann", "bob"]);
+    await eventually("ann sees bob again", async () => (await ann.members()).join() === "ann,bob");
+    // What came after the reload is there, and nothing of the reload is in front of it.
+    await bob.run(() => { room.whisper("typing", { name: "bob" }); });
+    await eventually("the whisper", () => events().includes("client_event"));
+    assert.deepEqual(events(), ["channel_occupied", "member_added", "member_added", "client_event"]);
+  } finally {
+    await Promise.all([ann.close(), bob.close()]);
+  }
+}));
 
 for (const [how, signal] of [["killed", "SIGKILL"], ["stopped", "SIGTERM"]]) {
   test(`a page comes back to a server that was ${how}, and has its channels again`, { timeout: 180_000 }, async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { Server, WebhookReceiver, eventually, next, nextWithMetadata, subscribed, within } from "./server.mjs";
+import { Server, WebhookReceiver, eventually, next, nextWithMetadata, subscribed, withReload, within } from "./server.mjs";
 
 let server;
 let webhooks;
@@ -187,23 +187,23 @@ describe("the library for Node", () => {
 });
 
 describe("webhooks", () => {
-  test("the library for Node accepts what the server sends, and a reload of a page leaves no trace in it", async () => {
-    const channel = "presence-hooked";
+  test("the library for Node accepts what the server sends, and a reload of a page leaves no trace in it", () => withReload(async (channel, reload) => {
     const first = server.connect({ id: "ann" });
     (await subscribed(first, channel)).trigger("client-hello", { text: "hi" });
     await eventually("the events are there", () => webhooks.names(channel).length === 3);
     assert.deepEqual(webhooks.names(channel), ["channel_occupied", "member_added", "client_event"]);
     const event = webhooks.events.find(({ channel: name, event }) => name === channel && event === "client-hello");
     assert.deepEqual([event.data, event.user_id], ['{"text":"hi"}', "ann"]);
-    // The reload.
-    first.disconnect();
     const second = server.connect({ id: "ann" });
-    await subscribed(second, channel);
+    await reload(async () => {
+      first.disconnect();
+      await subscribed(second, channel);
+    });
     second.disconnect();
     await eventually("the ends are there", () => webhooks.names(channel).length === 5);
     assert.deepEqual(webhooks.names(channel).slice(3).sort(), ["channel_vacated", "member_removed"]);
     assert.equal(webhooks.refused, 0);
-  });
+  }));
 });
 
 describe("order", () => {

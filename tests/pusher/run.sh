@@ -48,7 +48,8 @@ else
 fi
 timeout --kill-after=5 600 node --test --test-reporter=spec "$@"
 if [ -x "$CHROMIUM" ]; then
-    timeout --kill-after=5 150 node --test --test-reporter=spec example.test.mjs
+    "$root/examples/pusher-chat/install.sh"
+    timeout --kill-after=5 300 node --test --test-reporter=spec example.test.mjs
 fi
 
 # The same clients and library over wss and https, with a certificate that they trust.

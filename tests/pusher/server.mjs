@@ -149,6 +149,31 @@ export function nextWithMetadata(emitter, name) {
   return within(event, name);
 }
 
+/** The server tells the end of a membership after three seconds, unless the member is back. A reload takes less, by some margin. */
+const RELOAD_MAX_MS = 2_500;
+const RELOADS_MAX = 10;
+class SlowReload extends Error {}
+
+/**
+ * Runs a scenario with a reload of a page. It gets the name of a presence channel, and a function for the steps of the reload. If these
+ * took too long, because this machine is busy, it begins again with another name.
+ */
+export async function withReload(scenario) {
+  const reload = async (steps) => {
+    const begun = performance.now();
+    await steps();
+    const taken = performance.now() - begun;
+    if (taken > RELOAD_MAX_MS) throw new SlowReload(`the reload took ${taken} ms, also at attempt ${RELOADS_MAX}`);
+  };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await scenario(`presence-reloaded-${attempt}`, reload);
+    } catch (error) {
+      if (!(error instanceof SlowReload) || attempt === RELOADS_MAX) throw error;
+    }
+  }
+}
+
 /** A channel, when its subscription has succeeded. */
 export async function subscribed(client, name) {
   const channel = client.subscribe(name);
