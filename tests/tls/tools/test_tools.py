@@ -7,16 +7,18 @@ The certificate is made by the command that docs/tls.md shows, and the server is
 
 import os
 import re
+import select
 import signal
 import subprocess
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "target/debug/yamabiko"
 # No wait of a test is longer.
-TIMEOUT = 30
+TIMEOUT = 120
 # curl sends no Close, and ends when the server does.
 LIFETIME = "--connection-lifetime-max 0.5 --close-timeout 0.1"
 
@@ -27,6 +29,13 @@ def commands():
     block = re.search(r"```sh\n(openssl req .*?)```", page, re.DOTALL)[1]
     lines = block.replace("\\\n", " ").splitlines()
     return {line.split()[0]: line for line in reversed(lines)}
+
+
+def line_of(stream):
+    """The next line of a pipe of which all earlier ones have been read."""
+    if not select.select([stream], [], [], TIMEOUT)[0]:
+        raise AssertionError(f"no line in {TIMEOUT} s")
+    return stream.readline()
 
 
 class Server:
@@ -43,8 +52,7 @@ class Server:
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
         )
         test.addCleanup(self.end)
-        line = self.process.stdout.readline()
-        self.port = re.search(r"https://127\.0\.0\.1:(\d+)/", line)[1]
+        self.port = re.search(r"https://127\.0\.0\.1:(\d+)/", line_of(self.process.stdout))[1]
 
     def shell(self, command):
         subprocess.run(["sh", "-c", command], cwd=self.folder, check=True, capture_output=True, timeout=TIMEOUT)
@@ -127,15 +135,17 @@ class Curl(unittest.TestCase):
         )
         server.process = process
         self.addCleanup(process.stderr.close)
-        server.port = re.search(r"https://127\.0\.0\.1:(\d+)/", process.stdout.readline())[1]
+        server.port = re.search(r"https://127\.0\.0\.1:(\d+)/", line_of(process.stdout))[1]
         self.assertTrue(server.serves())
         server.shell(commands()["openssl"])
         # The old certificate is no longer in the file that curl trusts.
         self.assertFalse(server.serves())
         os.kill(process.pid, signal.SIGHUP)
-        for line in process.stderr:
-            if "settings reloaded" in line:
-                break
+        # Its end ends the loop.
+        late = threading.Timer(TIMEOUT, process.kill)
+        self.addCleanup(late.cancel)
+        late.start()
+        self.assertTrue(any("settings reloaded" in line for line in process.stderr), f"no settings reloaded in {TIMEOUT} s")
         self.assertTrue(server.serves())
 
 
