@@ -412,10 +412,10 @@ async function hide(page, hidden) {
 
 /** Checks the page by all rules of axe-core, when what appears on it has appeared. */
 async function axe(page) {
-  await page.evaluate(async () => {
-    const ending = document.getAnimations().filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime));
-    await Promise.all(ending.map((one) => one.finished));
-  });
+  // Animations that have an end go on in a visible page alone, and those of a part that is removed have none.
+  await until(page, () =>
+    document.getAnimations().every((one) => one.playState !== "running" || !Number.isFinite(one.effect.getComputedTiming().endTime)),
+  );
   await page.evaluate(AXE);
   const violations = await page.evaluate(async () => {
     const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
