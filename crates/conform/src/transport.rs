@@ -66,7 +66,7 @@ impl Transport {
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         while connection.is_handshaking() {
-            connection.complete_io(&mut stream)?;
+            connection.complete_io(&mut stream).map_err(in_time)?;
         }
         stream.set_nonblocking(true)?;
         Ok(Transport::Tls(Box::new(Secured {
@@ -133,6 +133,17 @@ impl Transport {
     }
 }
 
+/// The error of a wait, which the operating system names as if the socket did not wait.
+fn in_time(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => io::Error::new(
+            ErrorKind::TimedOut,
+            "the peer does not go on with the handshake of TLS",
+        ),
+        _ => error,
+    }
+}
+
 impl Secured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.flush()?;
@@ -181,5 +192,36 @@ impl Secured {
 impl fmt::Debug for Secured {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Secured").field(&self.tcp).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use rustls::RootCertStore;
+
+    use super::*;
+
+    #[test]
+    fn peer_that_is_silent_in_the_handshake_of_tls_is_told_as_such() {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has both versions")
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let stream = TcpStream::connect(address).expect("it listens");
+        let tls = Tls::Client(Arc::new(config), name);
+        let error = Transport::secured(stream, &tls, Duration::from_millis(10));
+        let error = error.expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(
+            error.to_string(),
+            "the peer does not go on with the handshake of TLS"
+        );
     }
 }
