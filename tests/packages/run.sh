@@ -17,6 +17,9 @@ archive() {
     program=target/debug/yamabiko
   fi
   mkdir "$folder/first" "$folder/second"
+  # Both of one commit, whatever happens in this folder meanwhile.
+  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+  export SOURCE_DATE_EPOCH
   packaging/pack.sh "$program" "$folder/first"
   (umask 077 && packaging/pack.sh "$program" "$folder/second")
   cmp "$folder"/first/*.tar.gz "$folder"/second/*.tar.gz
