@@ -112,6 +112,11 @@ impl SteppedFrame {
         Some(SteppedFrame { opcode, steps })
     }
 
+    /// How many bytes of the payload are compressed.
+    pub(crate) fn taken(&self) -> usize {
+        self.steps.taken()
+    }
+
     /// Compresses the next `bytes_max` bytes of the payload, which is the same in each call.
     pub(crate) fn step(&mut self, payload: &[u8], bytes_max: usize) -> Compressed {
         match self.steps.step(payload, bytes_max) {

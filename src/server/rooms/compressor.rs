@@ -99,8 +99,11 @@ impl Compressor {
         payload: &[u8],
         bytes_max: usize,
     ) -> Option<Option<Arc<[u8]>>> {
-        self.compressed_bytes = self.compressed_bytes.wrapping_add(bytes_max);
-        match steps.step(payload, bytes_max) {
+        let before = steps.taken();
+        let compressed = steps.step(payload, bytes_max);
+        let bytes = steps.taken() - before;
+        self.compressed_bytes = self.compressed_bytes.wrapping_add(bytes);
+        match compressed {
             Compressed::InPart => None,
             Compressed::NotShorter => Some(None),
             Compressed::Whole(frame) => {

@@ -291,7 +291,7 @@ impl RoomTable {
             return Ok(());
         }
         let log = self.enter(name, window, subscriptions)?;
-        if self.histories.is_on() {
+        if self.histories.contains(name) {
             // It begins at a place that the application may know.
             self.settle(log);
         }
@@ -489,12 +489,18 @@ impl RoomTable {
             return Err(NotJoined::AlreadyJoined);
         }
         let log = self.enter(name, window, subscriptions)?;
-        self.settle(log);
         if let (Some(head), Some(of_log)) = (head, log_of(&self.logs, log)) {
             self.histories.set_head(name, head, of_log.shared.log());
         }
         let replayed = self.histories.replay(name, replay);
-        self.add_subscription(log, key, replayed.messages, subscriptions);
+        let mut owed = self.owed_messages(log);
+        // It begins behind one of them.
+        if owed > replayed.messages {
+            self.settle(log);
+            owed = 0;
+        }
+        self.add_subscription(log, key, replayed.messages - owed, subscriptions);
+        self.counts.deliveries += owed;
         self.subscribers_changed(name);
         Ok(replayed)
     }
@@ -1024,9 +1030,16 @@ impl RoomTable {
         bytes
     }
 
-    /// A log gets all messages that it owes, now.
+    /// How many messages a log owes.
+    fn owed_messages(&self, id: LogId) -> u64 {
+        let owed = log_of(&self.logs, id).and_then(|log| log.owed.as_ref());
+        owed.map_or(0, |owed| owed.messages())
+    }
+
+    /// A log gets all messages that it owes, now. Of the first one the rest is compressed.
     fn settle(&mut self, id: LogId) {
         while log_of(&self.logs, id).is_some_and(|log| log.owed.is_some()) {
+            self.compress_first(id, usize::MAX);
             self.append_owed(id);
         }
     }

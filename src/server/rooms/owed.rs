@@ -10,8 +10,8 @@
 //! 16 KiB is compressed in steps, one in each turn, and the messages behind it wait in the same order. A log that owes
 //! counts as one that is not flushed: its publishers are not read when that is too much.
 //!
-//! An operation that needs the log as it was published to, as a subscription that begins in the past, has it
-//! settled first: the rest is compressed at once.
+//! An operation that needs the log as it was published to has it settled first: the rest is compressed at once. That is so when a member is
+//! closed by the server, and when a subscription begins behind one of these messages, in a room with history.
 //!
 //! With several workers, the first one that comes to the message compresses it for all. The others check from time to time; if its log
 //! is removed meanwhile, the next one begins.
@@ -42,6 +42,10 @@ impl OwedMessages {
     /// The memory that the messages take.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    pub(super) fn messages(&self) -> u64 {
+        self.queue.len() as u64
     }
 
     pub(super) fn is_empty(&self) -> bool {

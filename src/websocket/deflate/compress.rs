@@ -116,6 +116,11 @@ impl SteppedDeflate {
         })
     }
 
+    /// How many bytes of the payload are compressed.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// Compresses the next `bytes_max` bytes of the payload, which is the same in each call. At
     /// least one; not to be called again when the message is whole, or not shorter.
     pub(crate) fn step(&mut self, payload: &[u8], bytes_max: usize) -> Compressed {

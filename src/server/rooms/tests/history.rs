@@ -14,8 +14,10 @@ use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
 use std::sync::Arc;
 use std::time::Duration;
+use yamabiko_testing::deflate::letters;
 
 const EPOCH: u64 = 7;
+const DEFLATE: Option<WindowBits> = Some(WindowBits::MAX);
 
 /// Each frame has two bytes of header.
 const FRAME: u64 = 5;
@@ -405,4 +407,64 @@ fn histories_that_were_published_to_longest_ago_are_dropped_until_enough_is_free
     assert_eq!(kept, [0, 0, 2]);
     assert_eq!(rooms.drop_histories(usize::MAX) as u64, 2 * FRAME);
     assert_eq!(rooms.drop_histories(1), 0);
+}
+
+#[test]
+fn member_that_begins_in_front_of_a_message_that_is_being_compressed_gets_it_in_its_order_when_it_is_ready()
+ {
+    // The log owes messages 3 and 4.
+    for (after, is_owed) in [(0, true), (2, true), (3, false), (4, false)] {
+        let mut rooms = keeping(RoomHistory::default());
+        let mut first = Subscriptions::default();
+        let key = SocketKey::from_bits(1);
+        let joined = rooms.subscribe("hall", key, DEFLATE, &mut first);
+        joined.expect("there is no limit");
+        publish(&mut rooms, "hall", 2);
+        let long = letters(100_000);
+        rooms.append_local("hall", Message::Binary(&long), None);
+        publish(&mut rooms, "hall", 1);
+        let before = rooms.deliveries();
+        let (mut second, key) = (Subscriptions::default(), SocketKey::from_bits(2));
+        let head = rooms.history_head("hall");
+        let replay = Replay::After(Position::new(EPOCH, after));
+        let replayed = rooms.subscribe_from("hall", replay, head, key, DEFLATE, &mut second);
+        assert_eq!(replayed.expect("there is no limit").messages, 4 - after);
+        assert_eq!(rooms.owes_messages(), is_owed, "behind {after}");
+        assert_eq!(rooms.deliveries() - before, 4 - after);
+        publish(&mut rooms, "hall", 1);
+        while rooms.owes_messages() {
+            rooms.compress_owed(4096);
+        }
+        let received = received_by(&mut rooms, 2);
+        // The short messages, with their headers, and the long one.
+        let short = received.windows(3).filter(|bytes| bytes == b"abc").count();
+        assert_eq!(
+            short as u64,
+            [4, 3, 2, 2, 1][after as usize],
+            "behind {after}"
+        );
+        assert_eq!(received.len() > 1000, after < 3, "behind {after}");
+    }
+}
+
+/// What a member is offered.
+fn received_by(rooms: &mut RoomTable, member: u64) -> Vec<u8> {
+    let mut received = Vec::new();
+    let dirty = rooms.take_dirty();
+    for &log in &dirty {
+        let mut budget = FlushBudget::UNLIMITED;
+        let mut take = |key, backlog: Backlog<'_>| {
+            if key == member {
+                let slices = backlog.slices();
+                slices.for_each(|slice| received.extend_from_slice(slice));
+            }
+            backlog.bytes()
+        };
+        rooms.flush(log, Timestamp(0), &mut budget, &mut take);
+        if rooms.keeps(log) {
+            rooms.catch_up(log, Timestamp(0), &mut budget, &mut take);
+        }
+    }
+    rooms.reuse_dirty(dirty);
+    received
 }
