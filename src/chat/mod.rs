@@ -16,7 +16,7 @@
 // | `handler` | [`Chat`]: the server's handler |
 // | `route` | the paths |
 // | `access` | who may use a path |
-// | `api`, `subscribers`, `first_by_name` | the HTTP interface: publishing and presence |
+// | `api`, `subscribers` | the HTTP interface: publishing and presence |
 // | `page`, `page/` | the page: HTML, CSS, scripts |
 // | `protocol` | the messages of both sides |
 // | `request` | parsing the messages of a client |
@@ -42,7 +42,6 @@ mod access;
 mod api;
 mod characters;
 mod effects;
-mod first_by_name;
 mod guesses;
 mod handler;
 mod invitations;

@@ -45,11 +45,11 @@
 //! ```
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::first_by_name::FirstByName;
 use super::message_rate::MessageRate;
 use super::name_list::NameList;
 use super::names::{Name, Stem};
@@ -67,7 +67,7 @@ use crate::server::{ConnectionId, Records};
 /// All rooms that have members.
 #[derive(Debug, Default)]
 pub(super) struct RoomDirectory {
-    directory: Mutex<HashMap<Box<str>, Known>>,
+    directory: Mutex<BTreeMap<Box<str>, Known>>,
     /// Created rooms without members, the one first that has been empty for longest.
     empty: Mutex<BTreeMap<u64, Box<str>>>,
     /// Where created rooms are kept.
@@ -884,13 +884,17 @@ impl RoomDirectory {
         max: usize,
         sees: impl Fn(&str) -> bool,
     ) -> (usize, Vec<(Box<str>, usize)>) {
-        let mut first = FirstByName::new(max);
-        for (room, known) in &*lock(&self.directory) {
-            if known.is_listed && **room > *after && sees(room) {
-                first.add(room, known.room.clone());
-            }
-        }
-        let (total, rooms) = first.finish();
+        let (total, rooms) = {
+            let directory = lock(&self.directory);
+            let behind = (Bound::Excluded(after), Bound::Unbounded);
+            let rooms = directory.range::<str, _>(behind);
+            let mut rooms = rooms.filter(|(room, known)| known.is_listed && sees(room));
+            let first = rooms.by_ref().take(max);
+            let first: Vec<_> = first
+                .map(|(room, known)| (room.clone(), known.room.clone()))
+                .collect();
+            (first.len() + rooms.count(), first)
+        };
         let count = |(room, shared): (Box<str>, SharedRoom)| {
             let members = lock(&shared).people.len();
             (room, members)

@@ -5,15 +5,15 @@
 //!
 //! In a cluster each node holds an entry for each room with its count, and knows those of the others.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::first_by_name::FirstByName;
 use crate::server::{Cluster, ClusterEvent, NodeId};
 
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
-    counts: Mutex<HashMap<Box<str>, Count>>,
+    counts: Mutex<BTreeMap<Box<str>, Count>>,
     /// Not set: there is one node.
     cluster: OnceLock<Cluster>,
 }
@@ -91,17 +91,18 @@ impl Subscribers {
         max: usize,
         sees: impl Fn(&str) -> bool,
     ) -> (usize, Vec<(Box<str>, usize)>) {
-        let mut first = FirstByName::new(max);
-        for (room, count) in &*self.lock() {
-            if **room > *after && sees(room) {
-                first.add(room, count.all());
-            }
-        }
-        first.finish()
+        let counts = self.lock();
+        let rooms = counts.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        let mut rooms = rooms.filter(|(room, _)| sees(room));
+        let first = rooms.by_ref().take(max);
+        let first: Vec<_> = first
+            .map(|(room, count)| (room.clone(), count.all()))
+            .collect();
+        (first.len() + rooms.count(), first)
     }
 
     /// A poisoned lock is used: the steps under it do not panic.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Count>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Box<str>, Count>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,7 +119,7 @@ const KEY_PREFIX: &str = "broadcast/";
 
 /// Changes the count of a room, which is there as long as it is not zero. Returns that of this node, before and after.
 fn update(
-    counts: &mut HashMap<Box<str>, Count>,
+    counts: &mut BTreeMap<Box<str>, Count>,
     room: &str,
     change: impl FnOnce(&mut Count),
 ) -> (usize, usize) {
@@ -142,6 +143,7 @@ fn update(
 
 #[cfg(test)]
 mod tests {
+    use super::super::api::ROOMS_LISTED_MAX;
     use super::*;
 
     #[test]
@@ -177,5 +179,21 @@ mod tests {
         assert_eq!(list("b", 9), (2, named(&[("c", 1), ("d", 1)])));
         assert_eq!(list("d", 9), (0, named(&[])));
         assert_eq!(list("", 0), (4, named(&[])));
+    }
+
+    #[test]
+    fn page_has_1000_rooms_and_the_next_page_the_one_behind_them() {
+        for (rooms, of_pages) in [(1000, [1000, 0]), (1001, [1000, 1])] {
+            let subscribers = Subscribers::default();
+            (0..rooms).for_each(|room| subscribers.add(&format!("{room:04}")));
+            let mut after = String::new();
+            let mut left = rooms;
+            for of_page in of_pages {
+                let (total, page) = subscribers.list(&after, ROOMS_LISTED_MAX, |_| true);
+                assert_eq!((total, page.len()), (left, of_page), "of {rooms}");
+                after = page.last().map_or(after, |(room, _)| room.to_string());
+                left -= of_page;
+            }
+        }
     }
 }
