@@ -17,6 +17,9 @@ use std::time::Duration;
 /// What a server has done since it was bound, and what it holds at the moment; all workers together. Counts only rise: take two and
 /// subtract. The fields from `sockets` on are no counts.
 ///
+/// The workers count on while the fields are read one by one. So two fields may be of different turns, and a sum of some need not equal
+/// another one, until the server is idle.
+///
 /// Every message that was published to a room is a delivery for each subscriber. A delivery ends in one of three ways: the
 /// kernel took it, it was `skipped`, or it was `abandoned`. Until then it waits in the room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
