@@ -35,7 +35,7 @@ class Library(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.terminate()
-        cls.server.wait(20)
+        cls.server.wait(60)
         cls.server.stdout.close()
 
     def library(self, **changes):
@@ -116,7 +116,7 @@ class Library(unittest.TestCase):
         url = f"http://127.0.0.1:{self.port}{path}?{query}"
         headers = {"Content-Type": "application/json", "X-Pusher-Library": "pusher-http-php 7.2.4"}
         request = urllib.request.Request(url, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
 
@@ -148,14 +148,14 @@ class Webhooks(unittest.TestCase):
                 self.addCleanup(server.kill)
                 port = int(re.search(rb":(\d+)/", server.stdout.readline())[1])
                 with subscribed(port, "orders"):
-                    webhook = received.get(timeout=20)
+                    webhook = received.get(timeout=60)
                 self.assertEqual(webhook["events"], [{"name": "channel_occupied", "channel": "orders"}])
                 server.terminate()
 
 
 def subscribed(port, channel):
     """A connection that has sent a subscription to a public channel, with a mask of zeros."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=20)
+    client = socket.create_connection(("127.0.0.1", port), timeout=60)
     client.sendall(
         b"GET /app/app-key?protocol=7 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
