@@ -125,9 +125,10 @@ pub struct Config {
     /// The bytes of cross-worker messages that may be in flight to one worker. Above
     /// it no worker reads a client until that worker has taken them, and
     /// [`Publisher::publish`](super::Publisher::publish) and
-    /// [`publish_all`](super::Publisher::publish_all) fail. Publications of up to a sixteenth of it
-    /// fail only above four times as much, so that a large one does not refuse the small ones behind
-    /// it. Default 1 MiB.
+    /// [`publish_all`](super::Publisher::publish_all) fail, except that a publication is taken while
+    /// there are three times as much with it, and one of up to a sixteenth of this while there are
+    /// four times as much: so a large one refuses neither another one nor the small ones behind it.
+    /// Default 1 MiB.
     pub worker_backlog_bytes_max: usize,
     /// How far a subscriber may be behind in a room, and what happens beyond that.
     /// Default: 1 MiB and 30 s, then its connection is closed with 1013.

@@ -184,12 +184,17 @@ impl Workers {
         mailbox.send_all([message]);
     }
 
-    /// How many bytes may be in flight to a worker in front of a publication of a thread that has so many for it. A small one is taken behind a
-    /// large one, which may be as large as the backlog itself: its publisher is not to wait for another one.
+    /// How many bytes may be in flight to a worker in front of a publication of a thread that has so many for it. One may be as large as the
+    /// backlog itself, and another one of that size is taken behind it. What these leave is for small ones, whose publishers are not to wait
+    /// for the large ones.
     fn backlog_before(&self, bytes: usize) -> usize {
-        match bytes <= self.in_flight_bytes_max / SMALL_PUBLICATION_DIVISOR {
-            true => self.in_flight_bytes_max.saturating_mul(BACKLOG_OF_SMALL),
-            false => self.in_flight_bytes_max,
+        let max = self.in_flight_bytes_max;
+        match bytes <= max / SMALL_PUBLICATION_DIVISOR {
+            true => max.saturating_mul(BACKLOG_OF_SMALL),
+            false => max
+                .saturating_mul(BACKLOG_OF_LARGE)
+                .saturating_sub(bytes)
+                .max(max),
         }
     }
 
@@ -611,6 +616,8 @@ impl OutboundQueues {
 const SMALL_PUBLICATION_DIVISOR: usize = 16;
 /// How many times the backlog may be in flight in front of a small one.
 const BACKLOG_OF_SMALL: usize = 4;
+/// How many times the backlog may be in flight with a large one, unless nearly nothing is in front of it.
+const BACKLOG_OF_LARGE: usize = 3;
 /// Until a worker that is behind is looked at again.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -640,13 +647,36 @@ mod tests {
     }
 
     #[test]
-    fn small_publication_is_taken_behind_a_large_one_up_to_four_times_the_backlog() {
+    fn large_publications_are_taken_up_to_three_times_the_backlog_and_one_in_front_of_which_there_is_less_than_that()
+     {
+        let (_reactor, workers) = worker();
+        let bytes = |message: &SharedMessage| message.bytes();
+        let large: usize = messages(110, 10 << 10).iter().map(bytes).sum();
+        for publications in 1..=2 {
+            assert!(workers.publish_all(messages(110, 10 << 10), false));
+            let in_flight = workers.in_flight_bytes[0].load(Ordering::Relaxed);
+            assert_eq!(in_flight, publications * large);
+        }
+        assert!(!workers.publish_all(messages(110, 10 << 10), false));
+        let more_by = |more: usize| {
+            let left = BACKLOG_OF_LARGE * BACKLOG - 2 * large;
+            message(left + more - (message(large).bytes() - large))
+        };
+        assert!(!workers.publish(more_by(1), false));
+        assert!(workers.publish(more_by(0), false));
+        // One that is larger than all of that.
+        for (in_flight, is_taken) in [(BACKLOG, true), (BACKLOG + 1, false)] {
+            workers.in_flight_bytes[0].store(in_flight, Ordering::Relaxed);
+            assert_eq!(workers.publish(message(4 * BACKLOG), false), is_taken);
+        }
+    }
+
+    #[test]
+    fn small_publication_is_taken_behind_large_ones_up_to_four_times_the_backlog() {
         let (_reactor, workers) = worker();
         assert!(workers.publish_all(messages(110, 10 << 10), false));
-        assert!(workers.in_flight_bytes[0].load(Ordering::Relaxed) > BACKLOG);
-        let large = BACKLOG / SMALL_PUBLICATION_DIVISOR;
-        assert!(!workers.publish_all(messages(2, large), false));
-        assert!(!workers.publish(message(large), false));
+        assert!(workers.publish_all(messages(110, 10 << 10), false));
+        assert!(!workers.publish_all(messages(110, 10 << 10), false));
         let small = message(10 << 10).bytes();
         let mut in_flight = workers.in_flight_bytes[0].load(Ordering::Relaxed);
         while workers.publish(message(10 << 10), false) {

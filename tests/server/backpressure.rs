@@ -389,12 +389,12 @@ fn publisher_gets_an_error_when_the_worker_takes_no_messages() {
             subscriber.text("/wait-for-lock");
             server.wait_for_report(|report| *report == Report::WaitsForLock);
         }
-        // 1 MiB may be in flight: eleven messages are past that.
+        // 3 MiB may be in flight with a message of this length: 32 of them are past that.
         let big = Frame::big().payload;
         let message = Message::Binary(&big);
         let publish = || server.publisher.publish("hall", message);
         let published = (0..100).take_while(|_| publish() == Ok(())).count();
-        assert_eq!((published, publish().is_err()), (11, true));
+        assert_eq!((published, publish().is_err()), (31, true));
         drop(lock);
         for subscriber in &mut subscribers {
             for _ in 0..published {
