@@ -271,6 +271,24 @@ fn cases_are_the_same_over_tls() {
 }
 
 #[test]
+fn certificate_of_an_authority_is_refused_with_the_cure() {
+    let certificates = Certificates::new("conform-authority");
+    certificates.write("ca.pem", &certificates.authority.pem());
+    let issued = certificates.authority.issue_authority(&["localhost"]);
+    certificates.write("localhost.pem", &issued.certificate);
+    certificates.write("localhost.key", &issued.key);
+    let file = |name| certificates.file(name);
+    let (certificate, key) = (file("localhost.pem"), file("localhost.key"));
+    let echo = Echo::with(&["--tls-cert", &certificate, "--tls-key", &key]);
+    let url = echo.url.replace("127.0.0.1", "localhost");
+    let output = conform(&["server", &url, "--quick", "--ca", &file("ca.pem")]);
+    let shown = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    let cure = "basicConstraints=critical,CA:FALSE";
+    assert!(shown.contains(cure), "{shown}");
+}
+
+#[test]
 fn client_of_the_library_passes() {
     client_passes(&[], &|url| Client::connect(url).ok());
 }

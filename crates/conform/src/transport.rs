@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, Connection, OtherError, ServerConfig,
+    ServerConnection,
+};
 
 /// How connections of `wss` are secured, by the side of the suite.
 #[derive(Clone, Debug)]
@@ -66,7 +69,7 @@ impl Transport {
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         while connection.is_handshaking() {
-            connection.complete_io(&mut stream).map_err(in_time)?;
+            connection.complete_io(&mut stream).map_err(explained)?;
         }
         stream.set_nonblocking(true)?;
         Ok(Transport::Tls(Box::new(Secured {
@@ -133,12 +136,22 @@ impl Transport {
     }
 }
 
-/// The error of a wait, which the operating system names as if the socket did not wait.
-fn in_time(error: io::Error) -> io::Error {
-    match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => io::Error::new(
+/// The error of a handshake. The operating system names the end of a wait as if the socket did not wait, and rustls names
+/// only its own rule for a certificate of an authority.
+fn explained(error: io::Error) -> io::Error {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match (error.kind(), tls) {
+        (ErrorKind::WouldBlock | ErrorKind::TimedOut, _) => io::Error::new(
             ErrorKind::TimedOut,
             "the peer does not go on with the handshake of TLS",
+        ),
+        (
+            kind,
+            Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason)))),
+        ) if reason.to_string() == "CaUsedAsEndEntity" => io::Error::new(
+            kind,
+            "the certificate is one of an authority (CA:TRUE), and not one of a server: issue one with CA:FALSE \
+             (openssl req: -addext basicConstraints=critical,CA:FALSE)",
         ),
         _ => error,
     }
