@@ -68,7 +68,7 @@ const BUFFERED_BYTES_MAX = 1 << 20;
  *
  * @typedef {object} Options
  * @property {string | string[]} [protocols] the subprotocols that are offered
- * @property {BinaryType} [binaryType] "arraybuffer" if not set
+ * @property {"arraybuffer" | "blob"} [binaryType] "arraybuffer" if not set
  * @property {(socket: ReconnectingWebSocket, isFirst: boolean) => void} [onOpen] a connection is open: subscribe, and ask for what
  *   was missed. `isFirst`: none was open before
  * @property {(data: string | ArrayBuffer | Blob) => void} [onMessage] a message has come
@@ -76,7 +76,7 @@ const BUFFERED_BYTES_MAX = 1 << 20;
  * @property {(event: CloseEvent) => boolean} [retries] whether another connection follows this end of one that was open
  * @property {(signal: AbortSignal) => Promise<Diagnosis | undefined>} [diagnose] finds out why no connection opens. Without a result, or if
  *   it rejects, the reason is not known
- * @property {() => string | ArrayBuffer | Blob} [probe] a message that the server answers
+ * @property {() => string | ArrayBuffer | ArrayBufferView | Blob} [probe] a message that the server answers
  * @property {number} [bufferedBytesMax] 1 MiB if not set
  */
 
@@ -189,6 +189,8 @@ export class ReconnectingWebSocket {
     socket.onopen = () => this.#opened();
     socket.onmessage = (event) => this.#received(event.data);
     socket.onclose = (event) => this.#closed(event);
+    // It says nothing that `onclose` does not say. Without a listener the package ws ends the program of Node.js.
+    socket.onerror = () => {};
     this.#timer = setTimeout(() => this.#lost(), CONNECT_MAX_MS);
     this.#enter({ kind: "connecting" });
   }

@@ -9,6 +9,7 @@
 //! - Code in Rust is compiled: its page is in the documentation of a crate. Or it is marked `ignore` and is a part of an example
 //!   that the page names.
 //! - Each message of the log has its row in docs/monitoring.md.
+//! - The declarations for TypeScript have each option and member of the module for pages, as its comments have them.
 //!
 //! The chapters in Japanese name the state of the English chapter that they translate. A test names
 //! those that have fallen behind.
@@ -76,6 +77,34 @@ fn code_in_rust_is_compiled_or_a_part_of_an_example() {
     }
     assert!(pages > 20, "only {pages} pages with code were found");
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn module_for_pages_has_the_types_that_its_comments_name() {
+    let read = |name| fs::read_to_string(Path::new("browser").join(name)).expect("a file");
+    let module = read("reconnecting-websocket.js");
+    let types = read("reconnecting-websocket.d.ts");
+    let options: Vec<String> = module
+        .lines()
+        .filter_map(|line| line.strip_prefix(" * @property {")?.split_once("} ["))
+        .filter_map(|(kind, rest)| Some(format!("  {}?: {kind};", rest.split_once(']')?.0)))
+        .collect();
+    let (_, class) = module.split_once("export class").expect("a class");
+    let (class, _) = class.split_once("\n}\n").expect("its end");
+    let members: Vec<String> = class
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.strip_suffix(") {"))
+        .map(|member| member.trim_start_matches("async "))
+        .filter(|member| member.starts_with(char::is_lowercase) && !member.starts_with("get #"))
+        .filter_map(|member| Some(format!("  {}(", member.split_once('(')?.0)))
+        .collect();
+    assert!(options.len() > 5 && members.len() > 5, "{members:?}");
+    for line in options.iter().chain(&members) {
+        assert!(types.contains(line), "{line}");
+    }
+    let (_, declared) = types.split_once("type Options = {").expect("options");
+    let (declared, _) = declared.split_once("\n};\n").expect("their end");
+    assert_eq!(declared.matches("?: ").count(), options.len());
 }
 
 /// The blocks of code in Rust, each with what stands behind `rust,`.

@@ -263,3 +263,25 @@ test("the chat page of Firefox and that of Chromium talk to each other", async (
     await server.stop();
   }
 });
+
+// The package ws ends the program when an error has no listener.
+test("a socket has a listener for errors, also when it is stopped before it is open", async () => {
+  const sockets = [];
+  const { WebSocket } = globalThis;
+  globalThis.WebSocket = class {
+    constructor() {
+      sockets.push(this);
+    }
+
+    close() {}
+  };
+  try {
+    const { ReconnectingWebSocket } = await import("../../browser/reconnecting-websocket.js");
+    const socket = new ReconnectingWebSocket("ws://localhost/");
+    socket.start();
+    socket.stop();
+    assert.deepEqual(sockets.map(({ onerror }) => typeof onerror), ["function"]);
+  } finally {
+    globalThis.WebSocket = WebSocket;
+  }
+});
