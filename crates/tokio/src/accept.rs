@@ -170,7 +170,7 @@ impl Acceptor {
     /// what the rules lead to, and adds to that or refuses.
     ///
     /// ```
-    /// use yamabiko::http::{Refusal, Status};
+    /// use yamabiko_tokio::yamabiko::http::{Refusal, Status};
     /// # use yamabiko_tokio::{AcceptError, Acceptor, WebSocket};
     /// # use tokio::net::TcpStream;
     ///

@@ -21,6 +21,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 ///     Acceptor::new().timer(timer).accept(FuturesIo(stream)).await
 /// }
 /// ```
+///
+/// A client opens its stream by itself, and then performs the opening handshake on it:
+///
+/// ```
+/// # use futures_io::{AsyncRead, AsyncWrite};
+/// use yamabiko_tokio::yamabiko::client::ClientError;
+/// use yamabiko_tokio::{Connector, FuturesIo, Timer, WebSocket};
+///
+/// async fn connect<S>(uri: &str, stream: S, timer: Timer) -> Result<WebSocket<FuturesIo<S>>, ClientError>
+/// where
+///     S: AsyncRead + AsyncWrite + Unpin,
+/// {
+///     Connector::new(uri)?.timer(timer).connect_on(FuturesIo(stream)).await
+/// }
+/// ```
+///
+/// On smol, `stream` is `smol::net::TcpStream::connect("127.0.0.1:9001").await?`. [`Timer`](crate::Timer) shows how `timer`
+/// is made. Without it, a future that is not polled in a runtime of tokio panics.
 #[derive(Debug)]
 pub struct FuturesIo<S>(
     /// The stream.

@@ -1,15 +1,28 @@
 //! Connections that the server of hyper has upgraded from HTTP/1.1.
 //!
-//! ```
+//! ```no_run
+//! use std::convert::Infallible;
+//!
 //! use http_body_util::Full;
 //! use hyper::body::{Bytes, Incoming};
+//! use hyper::service::service_fn;
 //! use hyper::{Request, Response};
-//! use yamabiko::http::Refusal;
+//! use hyper_util::rt::TokioIo;
 //! use yamabiko_tokio::{Acceptor, hyper::upgrade};
 //!
-//! /// For `hyper::server::conn::http1::Builder::serve_connection(…).with_upgrades()`.
-//! fn serve(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
-//!     match upgrade(&mut request, &Acceptor::new()) {
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
+//!     loop {
+//!         let (stream, _) = listener.accept().await?;
+//!         let server = hyper::server::conn::http1::Builder::new();
+//!         let connection = server.serve_connection(TokioIo::new(stream), service_fn(serve));
+//!         tokio::spawn(connection.with_upgrades());
+//!     }
+//! }
+//!
+//! async fn serve(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+//!     Ok(match upgrade(&mut request, &Acceptor::new()) {
 //!         Ok((response, socket)) => {
 //!             tokio::spawn(async move {
 //!                 let mut socket = socket.await?;
@@ -21,10 +34,12 @@
 //!             response.map(|()| Full::default())
 //!         }
 //!         Err(refusal) => refusal.to_http().map(Full::from),
-//!     }
+//!     })
 //! }
-//! # let _ = serve;
 //! ```
+//!
+//! It needs the crates `http-body-util`, `hyper` with the features `http1` and `server`, and `hyper-util` with the
+//! feature `tokio`. Without `with_upgrades`, `socket` becomes an error.
 
 use std::fmt;
 use std::pin::Pin;
