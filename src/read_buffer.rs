@@ -9,7 +9,8 @@
 //! the message is handed out where it lies. Nothing is copied, except for the bytes of a
 //! message that is cut where the buffer ends: they are moved to the front.
 //!
-//! The buffer grows by doubling when the bytes that stay fill a large part of it. So it
+//! The buffer grows by doubling when the bytes that stay fill a large part of it and, if they
+//! begin at its front, all of it. So it
 //! grows with the bytes that have arrived, never with the length that a header claims, and
 //! has a limit. It shrinks when it has been too large for a while.
 //!
@@ -226,6 +227,10 @@ impl ReadBuffer {
 
     /// Makes room for a read behind the bytes that stay.
     fn make_room(&mut self) {
+        // The beginning of a message alone: its end may fit behind it. To grow costs more than a short read.
+        if self.start == 0 && self.end < self.bytes.len() {
+            return;
+        }
         let staying = self.end - self.start;
         // For every few messages one is cut, and is to be moved: a larger buffer moves less.
         let moves_often = staying >= self.start / 4;
@@ -340,6 +345,31 @@ mod tests {
             let held = if held < 3 { held * READ_BYTES } else { held };
             assert_eq!(buffer.held_bytes(), held, "{arrived} reads");
         }
+    }
+
+    #[test]
+    fn message_that_comes_in_several_reads_needs_no_memory_for_which_there_is_room() {
+        for (arrived, held) in [
+            (READ_BYTES / 2, READ_BYTES),
+            (READ_BYTES - 1, READ_BYTES),
+            (READ_BYTES, 2 * READ_BYTES),
+        ] {
+            let mut buffer = ReadBuffer::default();
+            read(&mut buffer, &[0; READ_BYTES][..arrived]);
+            let room = READ_BYTES.min(held - arrived);
+            assert_eq!(buffer.room().len(), room, "{arrived}");
+            assert_eq!(buffer.held_bytes(), held, "{arrived}");
+        }
+    }
+
+    #[test]
+    fn smallest_buffer_has_room_for_a_byte_until_it_is_full() {
+        let mut buffer = ReadBuffer::with_reads_of(2, 3);
+        for room in [2, 1, 1] {
+            assert_eq!(buffer.room().len(), room);
+            read(&mut buffer, &[0]);
+        }
+        assert_eq!(buffer.unread_bytes(), 3);
     }
 
     #[test]
