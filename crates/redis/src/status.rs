@@ -19,8 +19,9 @@ struct State {
     beat: Option<Instant>,
     /// What the last lost connection was lost by.
     reason: Option<String>,
-    /// What was told last, and since when it is so.
-    told: bool,
+    /// What was told last. `None`: nothing yet.
+    told: Option<bool>,
+    /// Since when it is so.
     since: SystemTime,
     round_trip: Option<Duration>,
 }
@@ -32,7 +33,7 @@ impl Status {
             state: Mutex::new(State {
                 beat: None,
                 reason: None,
-                told: false,
+                told: None,
                 since: SystemTime::now(),
                 round_trip: None,
             }),
@@ -54,13 +55,16 @@ impl Status {
         state.reason = Some(reason.to_owned());
     }
 
-    /// Whether this has changed since it was asked last.
+    /// Whether this has changed since it was asked last. A Redis that was never reached is a change when the reason is known.
     pub(crate) fn change(&self) -> bool {
         let mut state = self.lock();
         let is_ready = self.is_ready(&state);
-        let has_changed = is_ready != state.told;
+        let has_changed = match state.told {
+            Some(told) => is_ready != told,
+            None => is_ready || state.reason.is_some(),
+        };
         if has_changed {
-            state.told = is_ready;
+            state.told = Some(is_ready);
             state.since = SystemTime::now();
         }
         has_changed
@@ -93,5 +97,27 @@ impl Status {
     /// A poisoned lock is used: each step leaves the state whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redis_that_was_never_reached_is_told_once_and_again_when_it_is_there() {
+        let status = Status::new(Duration::from_secs(3600));
+        assert!(!status.change(), "nothing is known");
+        for is_told in [true, false] {
+            status.lost("connection refused");
+            assert_eq!(status.change(), is_told);
+        }
+        assert_eq!(status.now().reason.as_deref(), Some("connection refused"));
+        for is_told in [true, false] {
+            status.beat(Instant::now());
+            assert_eq!(status.change(), is_told);
+        }
+        status.lost("broken pipe");
+        assert!(status.change());
     }
 }
