@@ -33,18 +33,25 @@ impl Subscriber {
         Subscriber(client)
     }
 
-    /// Reads until the subscribers are so many.
+    /// Reads until the subscribers are so many. Returns all numbers that have come, in their order.
     #[track_caller]
-    fn counts(&mut self, subscribers: usize) {
-        let count = format!(r#"\"subscription_count\":{subscribers}}}"#);
-        loop {
+    fn counts(&mut self, subscribers: usize) -> Vec<usize> {
+        let mut counts = Vec::new();
+        while counts.last() != Some(&subscribers) {
             match self.0.read().expect("it is open") {
-                Some(OwnedMessage::Text(text)) if text.contains(&count) => return,
+                Some(OwnedMessage::Text(text)) => counts.extend(count_in(&text)),
                 Some(_) => {}
                 None => panic!("the connection has ended"),
             }
         }
+        counts
     }
+}
+
+/// The number of subscribers that an event tells. `None`: it is another event.
+fn count_in(text: &str) -> Option<usize> {
+    let (_, number) = text.split_once(r#"\"subscription_count\":"#)?;
+    number.split('}').next()?.parse().ok()
 }
 
 fn apps_file(redis: &Redis) -> PathBuf {
@@ -109,4 +116,35 @@ fn redis_that_stands_still_ends_no_subscription() {
         client.counts(4);
     }
     drop((more, another));
+}
+
+/// Nearly always too much is on the way to the workers of these nodes. A number that waited for them, and came behind a newer one, would not be
+/// in order.
+#[test]
+fn subscribers_are_told_their_numbers_in_the_order_of_the_changes_on_all_nodes() {
+    let Some(redis) = Redis::start(&[]) else {
+        return;
+    };
+    let apps = apps_file(&redis);
+    let apps = apps.to_str().expect("UTF-8");
+    let arguments = ["--apps-file", apps, "--worker-backlog-bytes-max", "1"];
+    let nodes: Vec<Node> = (0..2)
+        .map(|_| Node::start(&redis.url(), &arguments))
+        .collect();
+    let mut stay: Vec<Subscriber> = nodes.iter().map(Subscriber::open).collect();
+    for client in &mut stay {
+        client.counts(2);
+    }
+    let more: Vec<Subscriber> = (0..20)
+        .map(|number| Subscriber::open(&nodes[number % 2]))
+        .collect();
+    for client in &mut stay {
+        let counts = client.counts(22);
+        assert!(counts.is_sorted(), "{counts:?}");
+    }
+    drop(more);
+    for client in &mut stay {
+        let counts = client.counts(2);
+        assert!(counts.iter().rev().is_sorted(), "{counts:?}");
+    }
 }
