@@ -161,7 +161,12 @@ def part_of(cases, part, parts):
 
 def configuration(role, cases, url, folder):
     """Lists each case, because the suite does not match a pattern to the end: `12.*.1` would also run 12.1.10."""
-    selection = {"outdir": folder, "cases": cases, "exclude-cases": [], "exclude-agent-cases": {}}
+    # The suite's own waits for the opening handshake, for the peer's Close and for the end of TCP, in seconds. They are 5, 1
+    # and 1, too little for a busy machine.
+    options = {"openHandshakeTimeout": 60, "closeHandshakeTimeout": 20}
+    if role == "server":
+        options["serverConnectionDropTimeout"] = 20
+    selection = {"options": options, "outdir": folder, "cases": cases, "exclude-cases": [], "exclude-agent-cases": {}}
     if role == "server":
         return {"servers": [{"agent": AGENT, "url": url}], **selection}
     return {"url": url, **selection}
