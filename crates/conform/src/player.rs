@@ -623,10 +623,11 @@ impl<'a> Player<'a> {
     }
 
     fn end(&mut self) -> Progress {
-        self.wait_for(|player| player.ended().is_some())?;
-        match self.ended() {
-            Some(_) => self.nothing_else(),
-            None => fail(format!("expected the end of TCP; {}", self.situation())),
+        // A peer with a fault may send without end.
+        self.wait_for(|player| player.ended().is_some() || player.fault.is_some())?;
+        match (self.ended(), &self.fault) {
+            (None, None) => fail(format!("expected the end of TCP; {}", self.situation())),
+            _ => self.nothing_else(),
         }
     }
 
