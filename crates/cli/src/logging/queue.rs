@@ -88,7 +88,11 @@ impl LineQueue {
 
     /// Waits until all lines are written, and what was not written is reported; at most for a second: nobody may be reading them.
     pub(super) fn finish(&self) {
-        let until = Instant::now() + FINISH_TIMEOUT;
+        self.finish_within(FINISH_TIMEOUT);
+    }
+
+    fn finish_within(&self, limit: Duration) {
+        let until = Instant::now() + limit;
         let mut state = self.0.lock();
         state.ends = true;
         if state.has_work() {
@@ -308,10 +312,10 @@ mod tests {
         queue.push("x".repeat(BYTES_MAX));
         queue.push("one too many".to_owned());
         // Nothing is read.
-        queue.finish();
+        queue.finish_within(Duration::from_millis(10));
         assert!(queue.0.lock().has_work());
         (0..9).for_each(|_| allow.send(()).expect("the thread writes"));
-        queue.finish();
+        queue.finish_within(TIMEOUT);
         assert!(!queue.0.lock().has_work());
         assert_eq!(next(&lines), "first\n");
         assert!(next(&lines).ends_with("x\ndropped 1\n"));
@@ -322,7 +326,7 @@ mod tests {
         let (queue, allow, _) = gate();
         drop(allow);
         queue.push("lost".to_owned());
-        queue.finish();
+        queue.finish_within(TIMEOUT);
         assert_eq!(queue.counts(), (0, 1));
     }
 }
