@@ -30,11 +30,13 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Trial};
 
 use programs::Programs;
+use yamabiko_testing::descriptors::raise_limit;
 
 /// Most of the time a behaviour waits for the program.
 const BEHAVIOURS_AT_A_TIME: usize = 8;
 
 fn main() {
+    raise_limit();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(BEHAVIOURS_AT_A_TIME);
     let programs = Arc::new(Programs::default());

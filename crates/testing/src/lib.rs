@@ -11,6 +11,7 @@
 //! | `tls` | certificates of an authority, a client through TLS (feature `tls`) | tests of TLS |
 //! | [`program`] | the program as a process: its memory, its descriptors, its panics | `tests/robustness/` |
 //! | [`redis`], [`network`] | a Redis of one test; a network that can be cut | tests of the cluster |
+//! | [`descriptors`] | a higher limit of open files | tests with some hundred sockets |
 //! | [`port`] | ports on which nobody listens, or that a program gets again | tests of refused connections, of restarts and of the cluster |
 //! | [`properties`] | properties that hold for every input | fuzz targets and their replay |
 //!
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod deflate;
+pub mod descriptors;
 pub mod engine;
 pub mod inflate;
 pub mod network;

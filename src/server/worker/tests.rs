@@ -28,6 +28,7 @@ struct SteppedServer<H: Handler> {
 
 impl<H: Handler> SteppedServer<H> {
     fn new(workers: usize, config: Config, handler: H) -> SteppedServer<H> {
+        yamabiko_testing::descriptors::raise_limit();
         let config = Config {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             workers: NonZeroUsize::new(workers).unwrap(),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use yamabiko::server::{Config, Handler, ListenAddresses, Publisher, Server, ServerHandle};
 
+use crate::descriptors::raise_limit;
 use crate::waiting::{TIMEOUT, eventually};
 
 /// The result of [`Server::run`], or its panic.
@@ -25,6 +26,7 @@ pub struct TestServer {
 
 impl TestServer {
     pub fn start(config: Config, handler: impl Handler) -> TestServer {
+        raise_limit();
         TestServer::run(Server::bind(config, handler).expect("a free port can be bound"))
     }
 
