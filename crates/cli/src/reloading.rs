@@ -8,10 +8,13 @@
 //!                                           needs a restart
 //! ```
 //!
+//! The settings file has to be a regular one then: a pipe is empty when it is read again, or nobody writes to it.
+//!
 //! No connection ends. The files are read on a thread of their own, so no worker waits for a disk. Signals that come meanwhile
 //! make it read once more.
 
 use std::env;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -25,6 +28,7 @@ use super::service_manager;
 
 /// What a server has started with, to be compared with what its files say later.
 pub(super) struct Reloading {
+    file: PathBuf,
     started: Settings,
     /// `None`: the server has started without certificates, so it has no address for TLS.
     tls: Option<ServerTls>,
@@ -33,7 +37,9 @@ pub(super) struct Reloading {
 impl Reloading {
     /// `None`: there is no settings file.
     pub(super) fn new(settings: &ServeSettings, config: &Config) -> Option<Reloading> {
-        settings.file.is_some().then(|| Reloading {
+        let file = settings.file.clone()?;
+        Some(Reloading {
+            file,
             started: settings.settings.clone(),
             tls: config.tls.clone(),
         })
@@ -43,6 +49,7 @@ impl Reloading {
     pub(super) fn of(self, server: ServerHandle) -> Reload {
         let reloader = Arc::new(Reloader {
             server,
+            file: self.file,
             tls: self.tls,
             current: Mutex::new(self.started.clone()),
             started: self.started,
@@ -57,6 +64,7 @@ pub(super) type Reload = Box<dyn FnMut() + Send>;
 
 struct Reloader {
     server: ServerHandle,
+    file: PathBuf,
     tls: Option<ServerTls>,
     started: Settings,
     current: Mutex<Settings>,
@@ -89,7 +97,7 @@ impl Reloader {
         let mut served = self.requests.load(Ordering::Acquire);
         while served > 0 {
             service_manager::reloading();
-            match read() {
+            match read(&self.file) {
                 Ok(fresh) => self.apply(fresh),
                 Err(reason) => not_reloaded(&reason),
             }
@@ -122,7 +130,11 @@ impl Reloader {
 
 /// # Errors
 /// What is wrong in the command line, the environment or a file, in one line.
-fn read() -> Result<Fresh, String> {
+fn read(file: &Path) -> Result<Fresh, String> {
+    if file.exists() && !file.is_file() {
+        let file = file.display();
+        return Err(format!("{file} is no file that can be read again"));
+    }
     // The first argument is the program's own name.
     let settings = match arguments::parse(env::args_os().skip(1)) {
         Ok(Command::Serve(settings)) => settings,

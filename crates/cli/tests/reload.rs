@@ -154,6 +154,29 @@ fn wrong_file_changes_nothing_and_is_one_line_of_the_log() {
 }
 
 #[test]
+fn settings_file_that_is_a_pipe_is_not_read_again() {
+    let folder = Folder::new("reload-pipe");
+    let path = folder.file("settings.toml");
+    let made = Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo exists").success());
+    let writer = thread::spawn({
+        let path = path.clone();
+        move || std::fs::write(path, "message-bytes-max = 5")
+    });
+    let server = Server::start(&folder.arguments("serve --config settings.toml"));
+    writer.join().expect("no panic").expect("the server reads");
+    let text = server.reload();
+    assert!(
+        text.ends_with("settings.toml is no file that can be read again\""),
+        "{text}"
+    );
+    std::fs::remove_file(&path).expect("the pipe");
+    folder.write("settings.toml", "ping-interval = 7");
+    let text = server.reload();
+    assert!(text.contains("ping-interval"), "{text}");
+}
+
+#[test]
 fn new_settings_hold_and_those_that_need_a_restart_are_named() {
     let folder = Folder::new("reload-settings");
     folder.write("settings.toml", "");

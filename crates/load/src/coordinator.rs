@@ -91,6 +91,8 @@ struct Coordinator<'a> {
     received: Arc<AtomicU64>,
     /// Members whose connections have ended early.
     ended: u32,
+    /// A thread has failed to take in a connection.
+    failure: Option<Error>,
 }
 
 /// Measured values.
@@ -120,6 +122,7 @@ impl<'a> Coordinator<'a> {
             events,
             received: Arc::new(AtomicU64::new(0)),
             ended: 0,
+            failure: None,
         };
         let mut run = [0; 4];
         randomness::fill(&mut run)?;
@@ -155,7 +158,7 @@ impl<'a> Coordinator<'a> {
 
     /// Whether the run has to end early.
     fn cut_short(&self) -> bool {
-        self.interrupt.is_raised() || self.ended >= self.plan.connections
+        self.interrupt.is_raised() || self.ended >= self.plan.connections || self.failure.is_some()
     }
 
     fn send_all(&self, command: impl Fn() -> Command) {
@@ -170,12 +173,18 @@ impl<'a> Coordinator<'a> {
         (self.progress)(Progress { phase, received });
     }
 
-    /// The next event, or `None` after [`GLANCE`] without.
+    /// The next event, or `None` after [`GLANCE`] without, and after a failure.
     fn next_event(&mut self, phase: Phase) -> Option<Event> {
         self.report_progress(phase);
         let event = self.events.recv_timeout(GLANCE).ok()?;
-        if matches!(event, Event::Ended) {
-            self.ended += 1;
+        match event {
+            Event::Ended => self.ended += 1,
+            // Also behind the event that the last connection is open: its thread takes it in after that.
+            Event::NotOpened(error) => {
+                self.failure = Some(error);
+                return None;
+            }
+            _ => {}
         }
         Some(event)
     }
@@ -215,23 +224,19 @@ impl Coordinator<'_> {
                 opened,
                 connections,
             };
-            match self.next_event(phase) {
-                Some(Event::Opened(took)) => {
-                    opened += 1;
-                    latency.saturating_record(nanos(took));
-                }
-                Some(Event::NotOpened(error)) => {
-                    opening.stop();
-                    return Err(Error::Opening {
-                        opened,
-                        connections,
-                        source: Box::new(error),
-                    });
-                }
-                _ => {}
+            if let Some(Event::Opened(took)) = self.next_event(phase) {
+                opened += 1;
+                latency.saturating_record(nanos(took));
             }
         }
         opening.stop();
+        if let Some(error) = self.failure.take() {
+            return Err(Error::Opening {
+                opened,
+                connections,
+                source: Box::new(error),
+            });
+        }
         report.opening.connections = opened;
         report.opening.seconds = started.elapsed().as_secs_f64();
         report.opening.latency_us = Latency::of(&latency);
@@ -345,6 +350,9 @@ impl Coordinator<'_> {
 
     fn finish(&mut self) -> Result<Outcome, Error> {
         self.report_progress(Phase::Closing);
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
         let outcomes: Result<Vec<_>, _> = self.end_threads().into_iter().collect();
         Ok(Outcome::of_all(outcomes?))
     }

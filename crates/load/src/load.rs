@@ -17,6 +17,7 @@
 //! A member needs about 330 bytes, here and in the reactor, and has no buffer unless
 //! the kernel took only a part of a write. Over TLS it needs the keys of its session besides.
 
+use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -214,6 +215,7 @@ impl Load {
         };
         let key = match io.adopt(stream) {
             Ok(key) => key,
+            Err(error) if has_ended(&error) => return self.count_end(place, NO_CLOSE_CAME),
             Err(error) => return self.report(Event::NotOpened(Error::EventLoop(error))),
         };
         if let Some(secured) = secured {
@@ -346,9 +348,13 @@ impl Load {
 
     /// Counts a connection that has ended, unless the run is over.
     fn note_end(&mut self, place: usize, code: u16) {
-        if self.finished.is_some() || !is_open(&self.members, place) {
-            return;
+        if self.finished.is_none() && is_open(&self.members, place) {
+            self.count_end(place, code);
         }
+    }
+
+    /// Counts a connection that has ended before the run.
+    fn count_end(&mut self, place: usize, code: u16) {
         self.recorder.count_ended(place, code);
         self.recorder.give_up(place, &self.totals);
         self.publishers.gone(place);
@@ -390,6 +396,15 @@ impl Load {
             member.write(io, &self.batch);
         }
     }
+}
+
+/// Whether a socket could not be taken in because the server has reset it already.
+fn has_ended(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | NotConnected
+    )
 }
 
 fn is_open(members: &[Option<Member>], place: usize) -> bool {

@@ -1,10 +1,15 @@
 //! The library from outside: a run with an echo server, its progress, and its end.
 
 use std::error::Error as _;
-use std::io;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
+use yamabiko::websocket::handshake::{
+    AcceptOptions, HeadLimits, RequestReader, Upgrade as Handshake,
+};
 use yamabiko_load::{Error, Interrupt, Phase, Plan, PlanBuilder, Scenario, run};
 use yamabiko_testing::port::ReservedPort;
 use yamabiko_testing::socket::{TestServer, config};
@@ -102,6 +107,44 @@ fn report_is_written_by_serde_and_as_a_table() {
         table.contains("\n  checked       lost 0, doubled 0,"),
         "{table}"
     );
+}
+
+#[test]
+fn connections_that_the_server_resets_behind_the_101_have_ended_early() {
+    const CONNECTIONS: u32 = 20;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let url = format!("ws://{}/", listener.local_addr().expect("an address"));
+    let server = thread::spawn(move || {
+        for _ in 0..CONNECTIONS {
+            reset_behind_101(listener.accept().expect("a connection").0);
+        }
+    });
+    let plan = Plan::builder(Scenario::FanOut, url)
+        .connections(CONNECTIONS)
+        .warm_up(Duration::ZERO)
+        .duration(Duration::from_millis(60))
+        .build();
+    let report = run(&plan.expect("sound"), &Interrupt::new(), |_| {}).expect("a run");
+    server.join().expect("it has not panicked");
+    assert!(report.cut_short);
+    let ended = u64::from(CONNECTIONS);
+    assert_eq!(report.checks.ended, [(1006, ended)].into());
+}
+
+/// Answers the opening handshake, and closes the socket with the request unread: the system sends an RST.
+fn reset_behind_101(mut stream: TcpStream) {
+    let (mut head, mut bytes) = ([0; 4096], 0);
+    while !head[..bytes].ends_with(b"\r\n\r\n") {
+        bytes = stream.peek(&mut head).expect("a request");
+    }
+    let mut reader = RequestReader::new(HeadLimits::default());
+    let request = reader.read(&head[..bytes]).expect("a sound request");
+    let (request, _) = request.expect("a whole request");
+    let upgrade = Handshake::check(&request).expect("an opening handshake");
+    let accepted = upgrade.accept(AcceptOptions::default()).expect("no offers");
+    let mut response = Vec::new();
+    accepted.write_response(&mut response);
+    stream.write_all(&response).expect("the client reads");
 }
 
 #[test]
