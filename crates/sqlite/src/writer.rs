@@ -263,8 +263,23 @@ pub(crate) fn reason(error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             format!("the data file is damaged: {error}")
         }
+        None if is_damage(error) => format!("the data file is damaged: {error}"),
         _ => format!("the data file cannot be written: {error}"),
     }
+}
+
+/// Whether the file has a value that no version of yamabiko writes.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+    };
+    matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | Utf8Error(..)
+    )
 }
 
 fn now() -> Time {
@@ -288,3 +303,16 @@ const SERVER_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Between two searches for messages that are too old.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_that_no_version_writes_is_damage_and_no_failed_write() {
+        let bytes = vec![0xff];
+        let no_text = String::from_utf8(bytes).expect_err("no UTF-8").utf8_error();
+        let reason = reason(&rusqlite::Error::Utf8Error(0, no_text));
+        assert!(reason.starts_with("the data file is damaged: "), "{reason}");
+    }
+}
