@@ -362,6 +362,12 @@ fn cannot_take_over(path: &Path, error: &io::Error) -> String {
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => {
             "the server that runs does not hand over its sockets".to_owned()
         }
+        // It talks with one successor at a time, for a minute at most.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            "the server that runs does not answer; another one may be taking over".to_owned()
+        }
+        // Binding a path where a file is that is no socket.
+        ErrorKind::AlreadyExists => "a file that is no socket is there".to_owned(),
         ErrorKind::InvalidData => "another version of the program runs".to_owned(),
         _ => in_sentence(error),
     };
@@ -391,6 +397,27 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
     use std::net::TcpListener;
+
+    #[test]
+    fn reason_names_what_the_other_side_did_and_not_the_error_of_the_socket() {
+        for (kind, reason) in [
+            (
+                ErrorKind::WouldBlock,
+                "the server that runs does not answer; another one may be taking over",
+            ),
+            (
+                ErrorKind::AlreadyExists,
+                "a file that is no socket is there",
+            ),
+            (
+                ErrorKind::InvalidData,
+                "another version of the program runs",
+            ),
+        ] {
+            let told = cannot_take_over(Path::new("a.sock"), &kind.into());
+            assert_eq!(told, format!("cannot take over by a.sock: {reason}"));
+        }
+    }
 
     #[test]
     fn successor_has_its_answer_before_the_predecessor_drains_and_may_end() {
