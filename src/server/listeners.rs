@@ -326,8 +326,9 @@ impl fmt::Display for CannotListen {
     }
 }
 
+/// The cause that `Display` does not tell.
 impl std::error::Error for CannotListen {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        self.error.source()
     }
 }

@@ -32,10 +32,11 @@ impl fmt::Display for NotSent {
     }
 }
 
+/// The cause that `Display` does not tell.
 impl std::error::Error for NotSent {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            NotSent::Fragment(error) => Some(error),
+            NotSent::Fragment(error) => error.source(),
             _ => None,
         }
     }

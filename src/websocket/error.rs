@@ -120,10 +120,11 @@ impl fmt::Display for ProtocolError {
     }
 }
 
+/// The cause that `Display` does not tell.
 impl core::error::Error for ProtocolError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Frame(error) => Some(error),
+            Self::Frame(error) => error.source(),
             _ => None,
         }
     }

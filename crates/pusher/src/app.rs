@@ -272,10 +272,11 @@ impl fmt::Display for InvalidApp {
     }
 }
 
+/// The cause that `Display` does not tell.
 impl std::error::Error for InvalidApp {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            InvalidApp::Webhook(reason) => Some(reason),
+            InvalidApp::Webhook(reason) => reason.source(),
             _ => None,
         }
     }

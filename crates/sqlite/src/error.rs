@@ -111,11 +111,12 @@ impl fmt::Display for OpenErrorReason {
     }
 }
 
+/// The cause that `Display` does not tell.
 impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.reason {
-            OpenErrorReason::System(error) => Some(error),
-            OpenErrorReason::Sqlite(error) => Some(error),
+            OpenErrorReason::System(error) => error.source(),
+            OpenErrorReason::Sqlite(error) => error.source(),
             _ => None,
         }
     }

@@ -449,10 +449,11 @@ impl fmt::Display for InvalidRequest {
     }
 }
 
+/// The cause that `Display` does not tell.
 impl core::error::Error for InvalidRequest {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            InvalidRequest::Field(error) => Some(error),
+            InvalidRequest::Field(error) => error.source(),
             _ => None,
         }
     }

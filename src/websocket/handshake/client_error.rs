@@ -107,10 +107,11 @@ impl fmt::Display for ClientHandshakeError {
     }
 }
 
+/// The cause that `Display` does not tell.
 impl core::error::Error for ClientHandshakeError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            ClientHandshakeError::Malformed(error) => Some(error),
+            ClientHandshakeError::Malformed(error) => error.source(),
             _ => None,
         }
     }

@@ -204,11 +204,12 @@ impl fmt::Display for TunnelError {
     }
 }
 
+/// The cause that `Display` does not tell.
 impl core::error::Error for TunnelError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             TunnelError::Refused(_) | TunnelError::Surplus => None,
-            TunnelError::Head(error) => Some(error),
+            TunnelError::Head(error) => error.source(),
         }
     }
 }
