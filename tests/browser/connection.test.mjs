@@ -388,7 +388,8 @@ test("the module's package holds the module, and is imported by its name", () =>
   const { name, version } = JSON.parse(readFileSync(join(MODULE_FOLDER, "package.json"), "utf8"));
   const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--offline"], { cwd: MODULE_FOLDER, timeout: PROGRAM_MAX_MS });
   const [{ files }] = JSON.parse(packed);
-  assert.deepEqual(files.map(({ path }) => path).sort(), ["README.md", "package.json", "reconnecting-websocket.js"]);
+  const expected = ["README.md", "package.json", "reconnecting-websocket.d.ts", "reconnecting-websocket.js"];
+  assert.deepEqual(files.map(({ path }) => path).sort(), expected);
   const crates = readFileSync(join(MODULE_FOLDER, "../Cargo.toml"), "utf8");
   assert.equal(version, /^version = "(.+)"$/m.exec(crates)[1]);
 
