@@ -46,39 +46,46 @@ fn cut<'w>(mut wire: &'w [u8], lengths: &[usize]) -> Vec<&'w [u8]> {
     pieces
 }
 
+/// A source that fills the room, one that brings 64 KiB at most, and one that brings less, for a
+/// buffer that has no other connection to serve.
 fn message_of_many_reads_is_handed_out_where_it_lies(role: Role) {
-    let long = texts(1_000_000);
-    let wire = [
-        peer(role).text(&long),
-        peer(role).text("behind"),
-        peer(role).binary(&long),
-    ]
-    .concat();
-    let (mut endpoint, mut buffer) = (open(role), ReadBuffer::default());
-    let (mut rest, mut received) = (&wire[..], Vec::new());
-    while !rest.is_empty() {
-        rest = read(&mut buffer, rest, usize::MAX);
-        while let Ok(Some(event)) = endpoint
-            .connection
-            .receive_from(&mut buffer, &mut endpoint.replies)
-        {
-            let is_borrowed = matches!(
-                event,
-                Event::Text(Cow::Borrowed(_)) | Event::Binary(Cow::Borrowed(_))
-            );
-            assert!(is_borrowed);
-            received.push(Received::from(event));
+    for (bytes_max, expect_more) in [(usize::MAX, false), (64 << 10, false), (1000, true)] {
+        let long = texts(1_000_000);
+        let wire = [
+            peer(role).text(&long),
+            peer(role).text("behind"),
+            peer(role).binary(&long),
+        ]
+        .concat();
+        let (mut endpoint, mut buffer) = (open(role), ReadBuffer::default());
+        let (mut rest, mut received) = (&wire[..], Vec::new());
+        while !rest.is_empty() {
+            rest = read(&mut buffer, rest, bytes_max);
+            if expect_more {
+                buffer.expect_more();
+            }
+            while let Ok(Some(event)) = endpoint
+                .connection
+                .receive_from(&mut buffer, &mut endpoint.replies)
+            {
+                let is_borrowed = matches!(
+                    event,
+                    Event::Text(Cow::Borrowed(_)) | Event::Binary(Cow::Borrowed(_))
+                );
+                assert!(is_borrowed, "reads of {bytes_max}");
+                received.push(Received::from(event));
+            }
+            assert_eq!(endpoint.connection.held_bytes(), 0);
         }
-        assert_eq!(endpoint.connection.held_bytes(), 0);
+        let binary = Received::Binary(long.clone().into_bytes());
+        let expected = [
+            Received::Text(long),
+            Received::Text("behind".to_owned()),
+            binary,
+        ];
+        assert!(received == expected, "reads of {bytes_max}");
+        assert!(buffer.is_empty());
     }
-    let binary = Received::Binary(long.clone().into_bytes());
-    let expected = [
-        Received::Text(long),
-        Received::Text("behind".to_owned()),
-        binary,
-    ];
-    assert!(received == expected);
-    assert!(buffer.is_empty());
 }
 both_roles!(message_of_many_reads_is_handed_out_where_it_lies);
 
