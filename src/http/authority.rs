@@ -5,7 +5,7 @@
 //!   example.com:8080     192.0.2.1     [2001:db8::1]:443     example.com:
 //! ```
 
-use super::token::is_token_byte;
+use super::token::{find, is_token_byte};
 // An address is only recognised here, never connected to.
 use core::net::Ipv6Addr;
 
@@ -87,7 +87,7 @@ fn split_host(text: &str) -> Option<(&str, &str)> {
 }
 
 fn count_while(text: &str, matches: impl Fn(u8) -> bool) -> usize {
-    text.bytes().take_while(|&byte| matches(byte)).count()
+    find(text.as_bytes(), |byte| !matches(byte)).unwrap_or(text.len())
 }
 
 fn parse_port(digits: Option<&str>) -> Result<Option<u16>, InvalidAuthority> {

@@ -59,7 +59,8 @@ impl<'a> KnownFields<'a> {
             (6, b'e') if field.is_lower(b"expect") => self.expectation.add(value),
             (6, b'o') if field.is_lower(b"origin") => handshake.origin.add(value),
             (7, b'u') if field.is_lower(b"upgrade") => {
-                handshake.upgrade_lists_websocket |= lists_websocket(value);
+                handshake.upgrade_lists_websocket |=
+                    is_same(value, b"websocket") || lists_websocket(value);
             }
             (10, b'c') if field.is_lower(b"connection") => self.connection.add(value),
             (14, b'c') if field.is_lower(b"content-length") => self.content_length.add(value),
@@ -80,7 +81,7 @@ impl<'a> KnownFields<'a> {
     }
 }
 
-// Out of the way of the other fields.
+// Out of the way of the other fields, and of the value that nearly all clients send.
 #[inline(never)]
 fn lists_websocket(value: &[u8]) -> bool {
     list_elements(value).any(|name| is_same(name, b"websocket"))

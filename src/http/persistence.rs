@@ -55,6 +55,13 @@ pub(super) struct ConnectionOptions {
 impl ConnectionOptions {
     /// A further field.
     pub(super) fn add(&mut self, value: &[u8]) {
+        // A browser that asks for a WebSocket sends one of these.
+        let keep_alive_and_upgrade = is_same(value, b"keep-alive, upgrade");
+        if keep_alive_and_upgrade || is_same(value, b"upgrade") {
+            self.keep_alive |= keep_alive_and_upgrade;
+            self.upgrade = true;
+            return;
+        }
         for option in list_elements(value) {
             self.close |= is_same(option, b"close");
             self.keep_alive |= is_same(option, b"keep-alive");
@@ -76,6 +83,10 @@ mod tests {
             (Http11, "Close", Persistence::Close),
             (Http11, "keep-alive, close", Persistence::Close),
             (Http11, "Upgrade", Persistence::Persist),
+            (Http11, "keep-alive, Upgrade", Persistence::Persist),
+            (Http11, "Upgrade, close", Persistence::Close),
+            (Http10, "Upgrade", Persistence::Close),
+            (Http10, "Keep-Alive, Upgrade", Persistence::KeepAlive),
             (Http10, "", Persistence::Close),
             (Http10, "Keep-Alive", Persistence::KeepAlive),
             (Http10, "keep-alive, close", Persistence::Close),
@@ -85,6 +96,7 @@ mod tests {
             options.add(value.as_bytes());
             let persistence = Persistence::of_request(version, options);
             assert_eq!(persistence, expected, "{version:?} {value:?}");
+            assert_eq!(options.upgrade, value.contains("Upgrade"), "{value:?}");
         }
     }
 }

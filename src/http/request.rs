@@ -125,12 +125,13 @@ struct RequestLines<'a> {
 }
 
 impl<'a> RequestLines<'a> {
-    #[inline]
-    fn head(self, bytes: &'a [u8], layout: HeadLayout) -> Result<RequestHead<'a>, Refusal> {
-        match self.line {
+    // By reference, and inlined: the parts are large, and each move of them would be a copy.
+    #[inline(always)]
+    fn head(&self, bytes: &'a [u8], layout: HeadLayout) -> Result<RequestHead<'a>, Refusal> {
+        match &self.line {
             Some(line) => {
                 let fields = Fields::of_checked_lines(layout.fields.of(bytes));
-                RequestHead::new(line, fields, self.known)
+                RequestHead::new(line, fields, &self.known)
             }
             // The request line came earlier, and maybe some of the fields.
             None => RequestHead::parse(bytes, layout),
@@ -170,23 +171,23 @@ impl<'a> RequestHead<'a> {
 
     fn of_parts(line: &'a [u8], fields: Fields<'a>) -> Result<Self, Refusal> {
         RequestHead::new(
-            RequestLine::parse(line)?,
+            &RequestLine::parse(line)?,
             fields,
-            KnownFields::collect(fields),
+            &KnownFields::collect(fields),
         )
     }
 
-    #[inline]
+    #[inline(always)]
     fn new(
-        line: RequestLine<'a>,
+        line: &RequestLine<'a>,
         fields: Fields<'a>,
-        known: KnownFields<'a>,
+        known: &KnownFields<'a>,
     ) -> Result<Self, Refusal> {
         let host_field = check_host(known.host, line.version)?;
         Ok(RequestHead {
-            line,
+            line: *line,
             fields,
-            known,
+            known: *known,
             // RFC 9112 §3.2.2: the authority of an absolute target replaces Host.
             host: line.target.authority.or(host_field),
         })

@@ -38,10 +38,10 @@ pub(crate) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|element| !element.is_empty())
 }
 
-/// Is this a name or an option, whatever the case of its letters? `lower_case` has letters, digits
-/// and hyphens; `bytes` no control characters. Its length is known to the compiler, so that eight
-/// bytes are compared at a time: with 0x20 a letter is in lower case, digits and hyphens stay the
-/// same, and no other byte becomes one of them but a control character.
+/// Is this a name, an option or a list, whatever the case of its letters? `lower_case` has letters,
+/// digits, hyphens, commas and spaces; `bytes` no control characters. Its length is known to the
+/// compiler, so that eight bytes are compared at a time: with 0x20 a letter is in lower case, the
+/// others stay the same, and no other byte becomes one of them but a control character.
 #[inline]
 pub(crate) fn is_same<const BYTES: usize>(bytes: &[u8], lower_case: &[u8; BYTES]) -> bool {
     let Some((own, [])) = bytes.split_first_chunk::<BYTES>() else {
