@@ -2,8 +2,10 @@
 //! handshake, as tables.
 //!
 //! The libraries take turns of a few milliseconds, so that other load on the machine affects
-//! all of them alike; the number is the median of a library's turns. The first argument
-//! selects a table, further ones select rows: `cargo run --release -- receive ascii one`.
+//! all of them alike; the number is the median of a library's turns. They are set up anew in
+//! each round, in another order: to be the first, and to lie at other addresses, makes a
+//! difference of up to 4 %. The first argument selects a table, further ones select rows:
+//! `cargo run --release -- receive ascii one`.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,12 @@ use yamabiko_libraries::send::{Plan, Role, SENDERS};
 use yamabiko_libraries::{Arrival, Departure, Wire};
 
 const TURN: Duration = Duration::from_millis(4);
-const TURNS: usize = 61;
+/// As many as there are libraries: each is the first once.
+const ROUNDS: usize = 8;
+const TURNS_OF_A_ROUND: usize = 8;
+
+/// What a library does so many times.
+type Work = Box<dyn FnMut(usize)>;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,7 +54,7 @@ fn receive(is_wanted: impl Fn(&str) -> bool) {
             for &size in sizes {
                 let row = format!("{arrival:?}, {} {size} B", kind.name());
                 if is_wanted(&row) {
-                    line(&row, &receivers(kind, size, arrival).map(Some));
+                    line(&row, &receivers(kind, size, arrival));
                 }
             }
         }
@@ -77,27 +84,24 @@ fn open(is_wanted: impl Fn(&str) -> bool) {
     head("handshake", &LIBRARIES);
     for (row, handshakes) in ROWS {
         if is_wanted(row) {
-            let mut turns: Vec<_> = handshakes
-                .iter()
-                .flatten()
-                .map(|open| move |times| (0..times).for_each(|_| open()))
-                .collect();
-            let mut medians = medians(&mut turns).into_iter();
-            line(
-                row,
-                &handshakes.map(|open| open.and_then(|_| medians.next())),
-            );
+            let make = |index: usize| -> Option<Work> {
+                let open = handshakes[index]?;
+                Some(Box::new(move |times| (0..times).for_each(|_| open())))
+            };
+            line(row, &medians::<{ LIBRARIES.len() }>(make));
         }
     }
 }
 
 /// Nanoseconds for one message, for each receiver.
-fn receivers(kind: Kind, size: usize, arrival: Arrival) -> [f64; RECEIVERS.len()] {
-    let mut turns = RECEIVERS.map(|(_, make)| {
+fn receivers(kind: Kind, size: usize, arrival: Arrival) -> [Option<f64>; RECEIVERS.len()] {
+    medians(|index| {
+        let (_, make) = RECEIVERS[index];
         let mut receiver: Box<dyn Receiver> = make(Wire::new(kind, size, arrival));
-        move |messages| assert_eq!(receiver.receive(messages), messages * size)
-    });
-    medians(&mut turns).try_into().expect("one for each")
+        Some(Box::new(move |messages| {
+            assert_eq!(receiver.receive(messages), messages * size)
+        }))
+    })
 }
 
 /// Nanoseconds for one message, for each sender that can do it.
@@ -107,37 +111,43 @@ fn senders(plan: &Plan) -> [Option<f64>; SENDERS.len()] {
         Role::Client => 0,
     };
     let bytes = frame_bytes(plan.payload_bytes) - unmasked;
-    let made = SENDERS.map(|(_, make)| make(plan.clone()));
-    let can_send = made.each_ref().map(Option::is_some);
-    let mut turns: Vec<_> = made
-        .into_iter()
-        .flatten()
-        .map(|mut sender| move |messages| assert_eq!(sender.send(messages), messages * bytes))
-        .collect();
-    let mut medians = medians(&mut turns).into_iter();
-    can_send.map(|can_send| can_send.then(|| medians.next()).flatten())
+    medians(|index| {
+        let (_, make) = SENDERS[index];
+        let mut sender = make(plan.clone())?;
+        Some(Box::new(move |messages| {
+            assert_eq!(sender.send(messages), messages * bytes)
+        }))
+    })
 }
 
-/// Nanoseconds for one time of each of these, which take turns.
-fn medians(works: &mut [impl FnMut(usize)]) -> Vec<f64> {
-    let times = times_of_a_turn(&mut works[0]);
-    let mut turns = vec![Vec::with_capacity(TURNS); works.len()];
-    for _ in 0..TURNS {
-        for (work, turns) in works.iter_mut().zip(&mut turns) {
-            let begun = Instant::now();
-            work(times);
-            turns.push(begun.elapsed().as_nanos() as f64 / times as f64);
+/// Nanoseconds for one time of each of these, which take turns. `make` gives `None` for one that
+/// cannot do it.
+fn medians<const LIBRARIES: usize>(
+    make: impl Fn(usize) -> Option<Work>,
+) -> [Option<f64>; LIBRARIES] {
+    let mut turns = [const { Vec::new() }; LIBRARIES];
+    let mut times = None;
+    for round in 0..ROUNDS {
+        let order = (0..LIBRARIES).map(|place| (place + round) % LIBRARIES);
+        let made = order.filter_map(|index| Some((index, make(index)?)));
+        let mut works: Vec<(usize, Work)> = made.collect();
+        for _ in 0..TURNS_OF_A_ROUND {
+            for (index, work) in &mut works {
+                let times = *times.get_or_insert_with(|| times_of_a_turn(work));
+                let begun = Instant::now();
+                work(times);
+                turns[*index].push(begun.elapsed().as_nanos() as f64 / times as f64);
+            }
         }
     }
-    let median = |mut turns: Vec<f64>| {
+    turns.map(|mut turns: Vec<f64>| {
         turns.sort_by(f64::total_cmp);
-        turns[TURNS / 2]
-    };
-    turns.into_iter().map(median).collect()
+        turns.get(turns.len() / 2).copied()
+    })
 }
 
 /// How often `work` is done in a turn.
-fn times_of_a_turn(work: &mut impl FnMut(usize)) -> usize {
+fn times_of_a_turn(work: &mut Work) -> usize {
     let mut times = 1;
     loop {
         let begun = Instant::now();

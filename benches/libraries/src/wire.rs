@@ -163,9 +163,13 @@ impl Departure {
     }
 }
 
-/// Copies what is written into a buffer of its own, as a kernel does, and counts it.
+/// Copies what is written into a buffer of its own, slice behind slice and write behind write, as
+/// a kernel does, and counts it. When the buffer is full it begins again: its memory is that of a
+/// socket, whatever is written at a time.
 pub struct Drain {
     buffer: Box<Buffer>,
+    /// 0 ≤ at < READ_BYTES
+    at: usize,
     bytes: Rc<Cell<usize>>,
 }
 
@@ -177,6 +181,7 @@ impl Default for Drain {
     fn default() -> Drain {
         Drain {
             buffer: Box::new(Buffer([0; READ_BYTES])),
+            at: 0,
             bytes: Rc::default(),
         }
     }
@@ -184,8 +189,13 @@ impl Default for Drain {
 
 impl Drain {
     pub fn put(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(READ_BYTES) {
-            self.buffer.0[..part.len()].copy_from_slice(part);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = &mut self.buffer.0[self.at..];
+            let (now, later) = rest.split_at(rest.len().min(room.len()));
+            room[..now.len()].copy_from_slice(now);
+            self.at = (self.at + now.len()) % READ_BYTES;
+            rest = later;
         }
         self.bytes.set(self.bytes.get() + bytes.len());
     }
