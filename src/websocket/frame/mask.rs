@@ -76,8 +76,8 @@ pub fn mask(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
 pub(crate) fn append_masked(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
     match payload.len() {
         ..WIDE_FROM => append_short(payload, key, output),
-        ..COPIED_FIRST_FROM => append_medium(payload, key, output),
-        ..COPIED_ALIGNED_FROM => append_then_mask(payload, key, output),
+        WIDE_FROM..COPIED_FIRST_FROM => append_medium(payload, key, output),
+        COPIED_FIRST_FROM..COPIED_ALIGNED_FROM => append_then_mask(payload, key, output),
         _ => append_long(payload, key, output),
     }
 }
