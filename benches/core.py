@@ -267,9 +267,9 @@ SEND_LIBRARIES = """\
 Nanoseconds for one message, including the copy into the simulated socket. *Batched*: one write
 for as many messages as 64 KiB hold; `–`: the library writes each frame by itself. *One by one*:
 a write for each message. A client masks; its keys come from a cryptographic generator. All
-libraries send the same bytes from the same place. Of a large message, nothing but the copy into
-the socket remains if the library makes no copy of its own; then all numbers are those of
-`memcpy`.
+libraries send the same bytes from the same place. The socket is a buffer of 64 KiB, in which a
+write lies behind the one before. Of a large message, nothing but the copy into the socket remains
+if the library makes no copy of its own; then all numbers are those of `memcpy`.
 
 web-socket gives its socket header and payload as two slices, whatever their length. Here this
 saves a copy and costs nothing. For the second slice of a write to TCP, Linux takes 130 ns more:
@@ -293,8 +293,9 @@ Microseconds for one message of JSON. *Library*: zlib-rs alone on the same bytes
 parameters, into an existing buffer, and the check of UTF-8 for received messages; without frames,
 limits and management of memory. *Fan-out* is `MessageDeflater::write_frame`, once for a whole
 room; *send* is `Connection::send`. *Takeover*: with context takeover, where each message may
-refer to the messages before it; the library keeps its state for it, and yamabiko gives the state
-back to a pool between messages."""
+refer to the messages before it. The library keeps its state for it, as yamabiko does for sending.
+For receiving, yamabiko keeps only the window between two messages, and gives the rest back to a
+pool."""
 
 DEFLATE_LIBRARIES = """\
 ## Why zlib-rs

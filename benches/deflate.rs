@@ -34,6 +34,16 @@ const NO_TAKEOVER: DeflateParameters = DeflateParameters {
     client_max_window_bits: WindowBits::MAX,
 };
 
+/// By default an end does not take its context over, also where that was not agreed on.
+const TAKEOVER: DeflateConfig = DeflateConfig {
+    server_no_context_takeover: false,
+    client_no_context_takeover: false,
+    server_max_window_bits: WindowBits::MAX,
+    client_max_window_bits: WindowBits::MAX,
+    level: 6,
+    threshold_bytes: 64,
+};
+
 fn receive(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("receive");
     for size in SIZES {
@@ -187,10 +197,7 @@ fn send_takeover(criterion: &mut Criterion) {
             let mut output = Vec::with_capacity(size + 100);
             group.throughput(Throughput::Bytes(size as u64));
 
-            let config = DeflateConfig {
-                level,
-                ..DeflateConfig::default()
-            };
+            let config = DeflateConfig { level, ..TAKEOVER };
             let pool = DeflatePool::default();
             let server = Connection::server(Limits::default());
             let mut server = server.with_deflate(DeflateParameters::default(), &config, &pool);
@@ -231,13 +238,9 @@ fn texts(size: usize) -> Vec<String> {
 
 /// As a client with context takeover sends them.
 fn frames_with_takeover(size: usize) -> Vec<Vec<u8>> {
-    let config = DeflateConfig {
-        level: 6,
-        ..DeflateConfig::default()
-    };
     let client = Connection::client(Limits::default(), || KEY);
     let parameters = DeflateParameters::default();
-    let mut client = client.with_deflate(parameters, &config, &DeflatePool::default());
+    let mut client = client.with_deflate(parameters, &TAKEOVER, &DeflatePool::default());
     let frame = |text: &String| {
         let mut frame = Vec::new();
         let sent = client.send(Message::Text(text), &mut frame);
