@@ -81,7 +81,7 @@ pub struct ReadBuffer {
     room_bytes: usize,
     /// The most that one read brings; not 0.
     read_bytes: usize,
-    /// The last read has filled its room, or brought much, so that there may be more to read.
+    /// The last read has filled its room, or was large, so that there may be more to read.
     may_have_more: bool,
     /// read_bytes ≤ bytes_max
     bytes_max: usize,
@@ -152,8 +152,8 @@ impl ReadBuffer {
     #[inline]
     pub fn filled(&mut self, count: usize) {
         let count = count.min(self.room_bytes);
-        let much = self.read_bytes.min(MUCH_BYTES).min(self.room_bytes);
-        self.may_have_more = count > 0 && count >= much;
+        let large = self.read_bytes.min(LARGE_READ_BYTES).min(self.room_bytes);
+        self.may_have_more = count > 0 && count >= large;
         self.end += count;
         self.room_bytes = 0;
         self.used_bytes = self.used_bytes.max(self.end);
@@ -192,11 +192,11 @@ impl ReadBuffer {
         self.may_have_more = true;
     }
 
-    /// Whether the last read has filled its room or brought much, or more is
-    /// [expected](ReadBuffer::expect_more) for another reason.
+    /// Whether bytes wait here for more, because the last read has filled its room or was large,
+    /// or more is [expected](ReadBuffer::expect_more) for another reason.
     #[cfg(feature = "client")]
-    pub(crate) fn expects_more(&self) -> bool {
-        self.may_have_more
+    pub(crate) fn waits_for_more(&self) -> bool {
+        self.may_have_more && !self.is_empty()
     }
 
     /// The same buffer with bytes that have been read elsewhere.
@@ -309,12 +309,12 @@ impl fmt::Debug for ReadBuffer {
 }
 
 /// What one read brings at most, if nothing else is asked for: a message of 64 KiB with the longest
-/// header, and two bytes that stay free, so that an event loop sees that there is nothing more.
-const READ_BYTES: usize = MUCH_BYTES + 16;
+/// header, so that its end needs no read of its own.
+const READ_BYTES: usize = LARGE_READ_BYTES + 16;
 
 /// After a read of so many bytes there may be more, although the room was not filled: many sources
 /// bring at most this much at a time.
-const MUCH_BYTES: usize = 64 << 10;
+const LARGE_READ_BYTES: usize = 64 << 10;
 
 /// A buffer of which a quarter was enough for so many reads is halved.
 const READS_UNTIL_SHRINK: u32 = 1024;
@@ -440,8 +440,8 @@ mod tests {
         }
         for (count, may_have_more) in [
             (READ_BYTES, true),
-            (MUCH_BYTES, true),
-            (MUCH_BYTES - 1, false),
+            (LARGE_READ_BYTES, true),
+            (LARGE_READ_BYTES - 1, false),
             (0, false),
         ] {
             let mut buffer = ReadBuffer::default();
@@ -454,10 +454,23 @@ mod tests {
         assert!(buffer.unread().more_bytes_max > 0);
     }
 
+    /// Another read that finds nothing would be a system call for each message of 64 KiB.
+    #[cfg(feature = "client")]
+    #[test]
+    fn nothing_waits_for_more_when_all_is_received() {
+        let mut buffer = ReadBuffer::default();
+        for (taken, waits) in [(READ_BYTES - 1, true), (READ_BYTES, false)] {
+            read(&mut buffer, &[0; READ_BYTES]);
+            receive(&mut buffer, taken);
+            assert_eq!(buffer.waits_for_more(), waits, "{taken}");
+            buffer.leave(0);
+        }
+    }
+
     /// The room is larger when much waits in the buffer.
     #[test]
-    fn read_that_brings_much_shows_that_there_may_be_more() {
-        for (count, may_have_more) in [(MUCH_BYTES, true), (MUCH_BYTES - 1, false)] {
+    fn large_read_shows_that_there_may_be_more() {
+        for (count, may_have_more) in [(LARGE_READ_BYTES, true), (LARGE_READ_BYTES - 1, false)] {
             let mut buffer = ReadBuffer::default();
             for _ in 0..2 {
                 read(&mut buffer, &[0; READ_BYTES]);

@@ -227,7 +227,7 @@ impl Reader {
                 Ok(timeout) => timeout,
                 Err(passed) => return passed,
             };
-            if self.buffer.expects_more() {
+            if self.buffer.waits_for_more() {
                 return self.read_more();
             }
             match self.read_socket(timeout) {
@@ -283,7 +283,7 @@ impl Reader {
         Ok(count)
     }
 
-    /// Reads what has arrived behind a full read. Nothing: what stays in the buffer is to be
+    /// Reads what has arrived behind a large read. Nothing: what stays in the buffer is to be
     /// decoded as it is.
     fn read_more(&mut self) -> Waited {
         match self.shared.stream().read_now(self.buffer.room()) {

@@ -250,7 +250,7 @@ impl<S: Read + Write> StreamClient<S> {
 
     /// Waits for more bytes. If none can arrive any more, the progress tells why.
     fn fill(&mut self, deadline: Option<Timestamp>) -> Result<(), ClientError> {
-        if self.buffer.expects_more() {
+        if self.buffer.waits_for_more() {
             // Another read might wait: what is there is received as it is.
             self.buffer.filled(0);
             return Ok(());
