@@ -4,24 +4,33 @@
 //! The libraries take turns of a few milliseconds, so that other load on the machine affects
 //! all of them alike; the number is the median of a library's turns. They are set up anew in
 //! each round, in another order: to be the first, and to lie at other addresses, makes a
-//! difference of up to 4 %. The first argument selects a table, further ones select rows:
+//! difference of up to 4 %. A table is measured in several passes, so that each row has turns
+//! at several times. The first argument selects a table, further ones select rows:
 //! `cargo run --release -- receive ascii one`.
 
 use std::time::{Duration, Instant};
 
 use yamabiko_libraries::input::{Kind, SIZES, frame_bytes};
-use yamabiko_libraries::open::{LIBRARIES, ROWS};
+use yamabiko_libraries::open::{self, LIBRARIES, ROWS};
 use yamabiko_libraries::receive::{RECEIVERS, Receiver};
 use yamabiko_libraries::send::{Plan, Role, SENDERS};
 use yamabiko_libraries::{Arrival, Departure, Wire};
 
 const TURN: Duration = Duration::from_millis(4);
+const PASSES: usize = 3;
 /// As many as there are libraries: each is the first once.
 const ROUNDS: usize = 8;
-const TURNS_OF_A_ROUND: usize = 8;
+const TURNS_OF_A_ROUND: usize = 3;
 
 /// What a library does so many times.
 type Work = Box<dyn FnMut(usize)>;
+
+/// A row of a table.
+struct Row {
+    name: String,
+    /// Sets a library up. `None`: it cannot do this.
+    make: Box<dyn Fn(usize) -> Option<Work>>,
+}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,90 +54,113 @@ fn main() {
 }
 
 fn receive(is_wanted: impl Fn(&str) -> bool) {
-    head("arrival, payload", &RECEIVERS.map(|(name, _)| name));
+    let mut rows = Vec::new();
     for (arrival, sizes) in [
         (Arrival::Batched, &SIZES[..]),
         (Arrival::OneByOne, &SIZES[..3]),
     ] {
         for kind in Kind::ALL {
             for &size in sizes {
-                let row = format!("{arrival:?}, {} {size} B", kind.name());
-                if is_wanted(&row) {
-                    line(&row, &receivers(kind, size, arrival));
-                }
+                let name = format!("{arrival:?}, {} {size} B", kind.name());
+                rows.push(receive_row(name, kind, size, arrival));
             }
         }
     }
+    table("arrival, payload", &RECEIVERS.map(first), rows, is_wanted);
 }
 
 /// A text costs what binary data costs: it is known to be a text.
 fn send(is_wanted: impl Fn(&str) -> bool) {
-    head("role, departure, payload", &SENDERS.map(|(name, _)| name));
+    let mut rows = Vec::new();
     for role in Role::ALL {
         for (departure, sizes) in [
             (Departure::Batched, &SIZES[..3]),
             (Departure::OneByOne, &SIZES[..]),
         ] {
             for &payload_bytes in sizes {
-                let row = format!("{role:?}, {departure:?}, binary {payload_bytes} B");
-                if is_wanted(&row) {
-                    let plan = Plan::new(role, Kind::Binary, payload_bytes, departure);
-                    line(&row, &senders(&plan));
-                }
+                let name = format!("{role:?}, {departure:?}, binary {payload_bytes} B");
+                let plan = Plan::new(role, Kind::Binary, payload_bytes, departure);
+                rows.push(send_row(name, plan));
             }
         }
     }
+    let names = SENDERS.map(first);
+    table("role, departure, payload", &names, rows, is_wanted);
 }
 
 fn open(is_wanted: impl Fn(&str) -> bool) {
-    head("handshake", &LIBRARIES);
-    for (row, handshakes) in ROWS {
-        if is_wanted(row) {
-            let make = |index: usize| -> Option<Work> {
-                let open = handshakes[index]?;
-                Some(Box::new(move |times| (0..times).for_each(|_| open())))
-            };
-            line(row, &medians::<{ LIBRARIES.len() }>(make));
-        }
-    }
+    let row = |(name, handshakes): open::Row| Row {
+        name: name.to_owned(),
+        make: Box::new(move |index| {
+            let open = handshakes[index]?;
+            Some(Box::new(move |times| (0..times).for_each(|_| open())))
+        }),
+    };
+    let rows = ROWS.map(row).into();
+    table("handshake", &LIBRARIES, rows, is_wanted);
 }
 
-/// Nanoseconds for one message, for each receiver.
-fn receivers(kind: Kind, size: usize, arrival: Arrival) -> [Option<f64>; RECEIVERS.len()] {
-    medians(|index| {
+fn receive_row(name: String, kind: Kind, size: usize, arrival: Arrival) -> Row {
+    let make = move |index: usize| -> Option<Work> {
         let (_, make) = RECEIVERS[index];
         let mut receiver: Box<dyn Receiver> = make(Wire::new(kind, size, arrival));
         Some(Box::new(move |messages| {
             assert_eq!(receiver.receive(messages), messages * size)
         }))
-    })
+    };
+    Row {
+        name,
+        make: Box::new(make),
+    }
 }
 
-/// Nanoseconds for one message, for each sender that can do it.
-fn senders(plan: &Plan) -> [Option<f64>; SENDERS.len()] {
+fn send_row(name: String, plan: Plan) -> Row {
     let unmasked = match plan.role {
         Role::Server => 4,
         Role::Client => 0,
     };
     let bytes = frame_bytes(plan.payload_bytes) - unmasked;
-    medians(|index| {
+    let make = move |index: usize| -> Option<Work> {
         let (_, make) = SENDERS[index];
         let mut sender = make(plan.clone())?;
         Some(Box::new(move |messages| {
             assert_eq!(sender.send(messages), messages * bytes)
         }))
-    })
+    };
+    Row {
+        name,
+        make: Box::new(make),
+    }
 }
 
-/// Nanoseconds for one time of each of these, which take turns. `make` gives `None` for one that
-/// cannot do it.
-fn medians<const LIBRARIES: usize>(
-    make: impl Fn(usize) -> Option<Work>,
-) -> [Option<f64>; LIBRARIES] {
-    let mut turns = [const { Vec::new() }; LIBRARIES];
+fn first<T>((name, _): (&'static str, T)) -> &'static str {
+    name
+}
+
+/// Measures the wanted rows, and prints them.
+fn table(first: &str, names: &[&str], rows: Vec<Row>, is_wanted: impl Fn(&str) -> bool) {
+    let rows: Vec<Row> = rows
+        .into_iter()
+        .filter(|row| is_wanted(&row.name))
+        .collect();
+    let mut turns = vec![vec![Vec::new(); names.len()]; rows.len()];
+    for _ in 0..PASSES {
+        for (row, turns) in rows.iter().zip(&mut turns) {
+            take_turns(&row.make, turns);
+        }
+    }
+    head(first, names);
+    for (row, turns) in rows.iter().zip(turns) {
+        let medians: Vec<_> = turns.into_iter().map(median).collect();
+        line(&row.name, &medians);
+    }
+}
+
+/// Appends the nanoseconds for one time, of each turn of each library.
+fn take_turns(make: &dyn Fn(usize) -> Option<Work>, turns: &mut [Vec<f64>]) {
     let mut times = None;
     for round in 0..ROUNDS {
-        let order = (0..LIBRARIES).map(|place| (place + round) % LIBRARIES);
+        let order = (0..turns.len()).map(|place| (place + round) % turns.len());
         let made = order.filter_map(|index| Some((index, make(index)?)));
         let mut works: Vec<(usize, Work)> = made.collect();
         for _ in 0..TURNS_OF_A_ROUND {
@@ -140,10 +172,11 @@ fn medians<const LIBRARIES: usize>(
             }
         }
     }
-    turns.map(|mut turns: Vec<f64>| {
-        turns.sort_by(f64::total_cmp);
-        turns.get(turns.len() / 2).copied()
-    })
+}
+
+fn median(mut turns: Vec<f64>) -> Option<f64> {
+    turns.sort_by(f64::total_cmp);
+    turns.get(turns.len() / 2).copied()
 }
 
 /// How often `work` is done in a turn.
