@@ -62,8 +62,8 @@ use core::fmt;
 /// one buffer is enough for all connections of a thread.
 ///
 /// A buffer that belongs to one connection can do more. Call [`ReadBuffer::expect_more`] after each
-/// [`ReadBuffer::filled`]: then no message that fits is copied, however short the reads are, and
-/// one of 1 MiB takes less than two thirds of the time. A text is checked when it is whole.
+/// [`ReadBuffer::filled`]: then no message that fits is copied, however short the reads are. A text
+/// is checked when it is whole.
 ///
 /// Cost: 64 KiB from the first read on, and more while messages need it, up to the limit.
 ///
