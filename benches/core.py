@@ -224,9 +224,9 @@ same bytes, by the fastest means that is known and by code that knows where each
 and checks nothing else (`benches/input/floor.rs`). *Batched*: each read of 64 KiB is full of
 messages, or a read has one larger message. *One by one*: one read for each message. *Cut*: one
 message arrives in reads of 64 KiB, and `Connection::receive` buffers it; the floor masks while it
-copies the message into a buffer that is there already. Measured alone, the rows of 1 MiB took a
-third less, probably because the buffer, which grows with what arrives, could then be extended
-where it was. `Connection::receive_from` has no such buffer."""
+copies the message into a buffer that is there already. The rows of 1 MiB differ between two runs
+by up to a half. The cause is probably the buffer: it grows with what arrives, and is copied if the
+allocator cannot extend it where it is. `Connection::receive_from` has no such buffer."""
 
 CYCLES = """\
 ### In cycles

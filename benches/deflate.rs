@@ -34,7 +34,7 @@ const NO_TAKEOVER: DeflateParameters = DeflateParameters {
     client_max_window_bits: WindowBits::MAX,
 };
 
-/// By default an end does not take its context over, also where that was not agreed on.
+/// Both ends take their context over. By default they do not, even where the handshake allows it.
 const TAKEOVER: DeflateConfig = DeflateConfig {
     server_no_context_takeover: false,
     client_no_context_takeover: false,

@@ -19,7 +19,7 @@ use yamabiko_libraries::{Arrival, Departure, Wire};
 const TURN: Duration = Duration::from_millis(4);
 const PASSES: usize = 3;
 /// As many as there are libraries: each is the first once.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = RECEIVERS.len();
 const TURNS_OF_A_ROUND: usize = 3;
 
 /// What a library does so many times.

@@ -20,7 +20,8 @@
 //!                         |----- 32 -----|   read before it is written the first time
 //! ```
 //!
-//! A copy is masked on its way, for the most part:
+//! A payload that is copied is masked on its way, but for the lengths for which two passes are
+//! faster:
 //!
 //! ```text
 //! payload                    method
@@ -71,7 +72,8 @@ pub fn mask(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
 
 /// Appends `payload` to `output`, masked.
 ///
-/// Cost: one pass; for long payloads little more than that of the copy alone.
+/// Cost: one pass, or a copy and a pass over bytes in the nearest cache; for long payloads little
+/// more than that of the copy alone.
 #[inline]
 pub(crate) fn append_masked(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
     match payload.len() {
