@@ -729,7 +729,7 @@ impl ServerHandle {
     /// | limits of messages and of HTTP, [`Config::handshake_timeout`], [`Config::connection_lifetime_max`] | new connections |
     /// | [`Config::origins`], [`Config::hosts`], [`Config::base_path`], `tokens` | further requests. The grant of an open connection stays |
     /// | [`Config::lag_policy`] | rooms that get their first subscription from now on |
-    /// | certificates (`tls`; see also [`ServerTls::replace`](crate::tls::ServerTls::replace)) | new connections |
+    /// | certificates (`tls`; see also `tls::ServerTls::replace`) | new connections |
     /// | [`Config::listen`], [`Config::workers`], [`Config::accept`], [`Config::worker_backlog_bytes_max`], [`Config::unsent_bytes_max`], [`Config::connections_max`], [`Config::connections_per_address`], [`Config::connections_per_second`], [`Config::connection_totals`], [`Config::count_subscribers`], [`Config::rooms`], [`Config::write_stall_timeout`], [`Config::mailbox_capacity`], [`Config::deflate`], [`Config::proxies`], and whether there is TLS | nothing: they cannot change |
     ///
     /// ```
